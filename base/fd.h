@@ -1,0 +1,23 @@
+/* base/fd.h - file descriptors: every one close-on-exec, every result checked (spec/threats.md F1). */
+#pragma once
+#include "base/buf.h"
+
+#include <sys/types.h>
+
+void fd_closep(int *fd);                 /* for AUTO: closes when >= 0 */
+static inline int fd_take(int *fd)
+{
+	int v = *fd;
+	*fd = -1;
+	return v;
+}
+int fd_dup(int fd, struct err **e);      /* F_DUPFD_CLOEXEC */
+/* All n bytes; short writes go on, EINTR retries. ERR_HOST. */
+int fd_write_all(int fd, const void *p, size_t n, struct err **e);
+ssize_t fd_read(int fd, void *p, size_t n, struct err **e);             /* one read, EINTR retried */
+int fd_read_exact(int fd, void *p, size_t n, struct err **e);           /* 1 = end of file at once, -1 short */
+/* Everything up to `out->max`; more is ERR_LIMIT. */
+int fd_read_all(int fd, struct buf *out, struct err **e);
+int fd_pipe(int ret[2], struct err **e);                                /* O_CLOEXEC */
+int fd_nonblock(int fd, bool on, struct err **e);
+int fd_close(int *fd, const char *what, struct err **e);                /* checked close of written data */

@@ -1,0 +1,52 @@
+/* base/job.h - work beside the main loop, in a child process (design.md 4).
+ *
+ * Data:   a job is a number in a table that main gives, flat bytes and fds in; events, then one answer
+ *         (flat bytes or an error) out. It runs either in a plain fork of this process ("local": the
+ *         user's ids) or in a fork of the zygote (mapped ids, in the build user namespace).
+ * Owns:   the caller keeps its fds (the job gets duplicates). struct job is freed after `done` ran.
+ * Fails:  a job that dies without an answer gives ERR_HOST "... ended unexpectedly (signal N)". Answers are
+ *         untrusted bytes: decode them with base/wire.h.
+ * Bounds: payload, answer and event at most JOB_MAX bytes each; 200 fds.
+ */
+#pragma once
+#include "base/loop.h"
+#include "base/wire.h"
+
+enum { JOB_MAX = 64 << 20 };
+
+struct job;
+struct jobs;
+struct job_self;          /* the job's own side */
+
+/* In the child. Returns 0 with *out filled, or -1. fds are the job's own, closed after it returns. */
+typedef int job_main(struct job_self *self, struct slice in, const int *fds, size_t nfds, struct buf *out,
+		     struct err **e);
+struct job_row {
+	const char *name;             /* what people see when it dies */
+	job_main *run;
+};
+
+/* In the main process. table outlives jobs. zygote_argv0: how to re-exec ourselves ("/proc/self/exe"). */
+struct jobs *jobs_new(struct loop *l, const struct job_row *table, size_t n, struct err **e);
+void jobs_free(struct jobs *j);                       /* kills what still runs, the zygote too */
+
+typedef void job_done(void *arg, struct slice out, struct err *take_err);     /* err NULL: success */
+typedef void job_event(void *arg, uint32_t kind, struct slice payload);
+
+enum job_where { JOB_LOCAL, JOB_MAPPED };
+/* Start; never blocks for the job. on_event may be NULL. The zygote is started by the first JOB_MAPPED. */
+int job_start(struct jobs *j, enum job_where where, unsigned row, struct slice payload, const int *fds, size_t nfds,
+	      job_event *on_event, job_done *on_done, void *arg, struct job **ret, struct err **e);
+/* Ask it to end: its socket is shut down and, for a local job, SIGKILL. `done` still runs, with ERR_HOST. */
+void job_cancel(struct job *j);
+
+/* In the child: tell the main process something now. */
+void job_tell(struct job_self *self, uint32_t kind, struct slice payload);
+/* The fd that becomes readable (EOF) when the main process gave the job up or died. */
+int job_fd(const struct job_self *self);
+
+/* main() calls this first: when the process was started as the zygote it never returns. */
+void zygote_main(int argc, char **argv, const struct job_row *table, size_t n);
+/* What the zygote runs as, for doctor and output: borrowed, valid after the first mapped job. */
+struct idmap;
+const struct idmap *jobs_idmap(struct jobs *j, struct err **e);     /* plans it when nothing was started */
