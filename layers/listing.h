@@ -1,0 +1,50 @@
+/* layers/listing.h - a layer's entries without content, on disk, and look-ups through a stack of layers.
+ *
+ * Data:   a sink writes one (whiteouts and opaque marks included, plus the text of etc/passwd and etc/group when the
+ *         layer has them, at most 10 MiB each); reading maps the file. A view is a stack of listings, top last, plus one
+ *         layer in the making; it answers what the merged tree looks like without a mount.
+ * Owns:   a view owns its listings; answers borrow from it.
+ * Fails:  a damaged listing is ERR_HOST "damaged" (checksum in the file): the caller makes it again.
+ * Bounds: a listing is mapped, never loaded; symlinks followed at most 40 times.
+ */
+#pragma once
+#include "layers/entry.h"
+
+enum { LISTING_MISS = 1 };
+
+/* Writes to fd (borrowed, O_RDWR, empty). Entries may come in any order (a tar's): sorted at end(); later duplicates win. */
+struct sink *listing_sink_new(int fd);
+
+struct listing;
+int listing_open(int take_fd, struct listing **ret, struct err **e);
+void listing_close(struct listing *l);
+uint64_t listing_count(const struct listing *l);
+/* The entry of exactly this path in this one layer. LISTING_MISS. Fills *ret (points into the map). */
+int listing_find(const struct listing *l, const char *path, struct entry *ret);
+/* i-th in layer order. xattrs are included. */
+void listing_at(const struct listing *l, uint64_t i, struct entry *ret);
+/* "etc/passwd" / "etc/group" text of this layer; false when it has none. */
+bool listing_text(const struct listing *l, const char *path, struct slice *ret);
+
+struct view;
+struct view *view_new(void);
+void view_push(struct view *v, struct listing *take);    /* on top of what is there */
+void view_free(struct view *v);
+void view_freep(struct view **v);
+size_t view_depth(const struct view *v);
+
+/* Merged look-up, no link followed. *layer: index of the layer that has it (for its content). LISTING_MISS. */
+int view_find(const struct view *v, const char *path, struct entry *ret, size_t *layer);
+/* Resolve inside the root: links followed (the last component too when follow_last), ".." clamped. *ret_path: the real path,
+ * also when its last components do not exist (then LISTING_MISS and *missing tells where the existing part ends).
+ * A component that is not a directory: ERR_INPUT "not a directory". */
+int view_resolve(const struct view *v, const char *path, bool follow_last, struct buf *ret_path, struct entry *ret, size_t *layer,
+		 struct err **e);
+/* Merged names of a directory, sorted, whiteouts and opaque applied. */
+typedef int view_child(void *arg, const char *name, const struct entry *en, size_t layer, struct err **e);
+int view_children(const struct view *v, const char *dir, view_child *fn, void *arg, struct err **e);
+/* The merged text of etc/passwd or etc/group; false when the tree has none. */
+bool view_text(const struct view *v, const char *path, struct slice *ret);
+/* passwd/group look-ups for --chown and WORKDIR (spec/dockerfile.md 6.2, the lax algorithm, names never fail).
+ * empty_fs: the stage's file system is empty -> "invalid user index" for names. */
+int view_owner(const struct view *v, const char *spec, bool empty_fs, uint32_t *uid, uint32_t *gid, struct err **e);

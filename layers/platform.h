@@ -1,0 +1,17 @@
+/* layers/platform.h - os/arch/variant: parse, normalise, match (spec/oci.md 1.8, spec/dockerfile.md Appendix E). */
+#pragma once
+#include "base/buf.h"
+
+struct platform {
+	char os[32], arch[32], variant[32], os_version[64];
+};
+int platform_parse(struct slice text, struct platform *ret, struct err **e);
+void platform_host(struct platform *ret);
+/* "linux/arm/v7". */
+struct platform_text {
+	char s[200];
+};
+struct platform_text platform_text(const struct platform *p);
+/* Rank of a candidate for a wanted platform: 0 no, higher is better. */
+int platform_rank(const struct platform *want, const struct platform *have);
+void platform_normalise(struct platform *p);
