@@ -1,0 +1,25 @@
+/* build/app.h - what main owns and passes down: the loop, the jobs, the store, the screen. */
+#pragma once
+#include "base/job.h"
+#include "base/report.h"
+#include "cache/store.h"
+#include "registry/transfer.h"
+
+struct app {
+	struct loop *loop;
+	struct jobs *jobs;
+	struct store *store;             /* NULL until app_store() */
+	struct report *report;
+	const char *root;                /* --root / --storage, or NULL */
+	const char *driver;              /* --storage-driver: "auto", "overlay", ... */
+	const char *driver_chosen;       /* set by app_driver() */
+	int interrupted;                 /* signal number, 0: none */
+	bool debug;
+	unsigned next_id;                /* of steps and transfers shown by report */
+};
+/* Open the store at the first need. */
+int app_store(struct app *a, struct err **e);
+/* Probe the storage drivers in a mapped worker at the first need and say which it took. Result kept per boot in the store. */
+int app_driver(struct app *a, struct err **e);
+/* Flavour of unpacked layers for the id map in force; sets it on the store. */
+int app_flavour(struct app *a, struct err **e);

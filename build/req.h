@@ -1,0 +1,74 @@
+/* build/req.h - what a build was asked for: the command line, in the builder's own terms. Filled by build/cmd/build.c. */
+#pragma once
+#include "build/app.h"
+
+struct strs {                            /* a list of strings in order */
+	char **v;
+	size_t n, cap;
+};
+void strs_add(struct strs *s, const char *v);            /* copies */
+void strs_clear(struct strs *s);
+const char *const *strs_null(struct strs *s);            /* NULL-terminated view */
+
+enum pull_mode { PULL_MISSING, PULL_ALWAYS, PULL_NEVER, PULL_NEWER };
+
+enum output_type { OUTPUT_STORE, OUTPUT_REGISTRY, OUTPUT_OCI, OUTPUT_DOCKER, OUTPUT_LOCAL, OUTPUT_TAR, OUTPUT_CACHEONLY };
+struct output_spec {
+	enum output_type type;
+	char *dest;                      /* path, "-" for stdout, NULL */
+	struct strs names;               /* name=, else the -t names */
+	bool tar_false;                  /* tar=false: a directory */
+	bool push, push_by_digest;
+	char *comp;                      /* NULL: the request's */
+	int level;                       /* -1: default */
+	bool force_comp;
+	bool docker_types;               /* oci-mediatypes=false */
+	bool rewrite_timestamp;
+	bool mode_delete;                /* type=local,mode=delete */
+};
+void output_spec_clear(struct output_spec *o);
+
+struct secret {
+	char *id;
+	char *value;                     /* wiped by req_clear */
+	size_t n;
+};
+struct build_req {
+	const char *context;             /* PATH, URL, "-"; NULL: none given */
+	const char *file;                /* -f, or NULL */
+	struct strs tags;                /* as given */
+	const char *target;
+	struct strs build_args;          /* "K=V", names without value already resolved from the environment */
+	struct strs labels;              /* "K=V" */
+	struct strs build_contexts;      /* "NAME=SPEC" */
+	bool no_cache;
+	struct strs no_cache_filter;     /* stage names */
+	enum pull_mode pull;
+	const char *platform;            /* NULL: host's */
+	const char *comp;                /* --compression: "zstd" (default), "gzip", "uncompressed" */
+	int level;                       /* -1 */
+	bool force_comp;
+	struct output_spec *output;
+	size_t noutput;                  /* 0: the store */
+	const char *iidfile, *metadata_file;
+	unsigned jobs;                   /* 0: cores */
+	const char *network;             /* "default", "host", "none", "private" */
+	struct strs add_hosts;           /* "name=ip" */
+	struct strs ulimits;
+	uint64_t shm_size;
+	const char *hostname;            /* or NULL */
+	struct secret *secret;
+	size_t nsecret;
+	struct strs ssh;                 /* "id=socket" */
+	struct strs allow;               /* network.host, security.insecure */
+	const char *ignorefile;
+	const char *call;                /* "build", "check", "outline", "targets" */
+	bool call_json, call_ignore_status;
+	bool has_epoch;                  /* SOURCE_DATE_EPOCH of the environment */
+	const char *epoch;
+	struct transfer_opts transfer;   /* kind is set where it is used */
+};
+void req_clear(struct build_req *r);
+
+/* The whole build: parse, plan, run, export. What --iidfile and --metadata-file ask for is written too. */
+int build_run(struct app *a, const struct build_req *r, struct err **e);

@@ -1,0 +1,154 @@
+/* build/step.h - an instruction that works on files: its operation, inputs, key and result.
+ *
+ * Data:   a stage is evaluated instruction by instruction (struct eval): expansion, config, history. Instructions that work on
+ *         files add a struct step to the stage's chain. The scheduler asks the step's operation for its key, looks it up, and
+ *         only on a miss calls exec, which starts jobs and ends by exactly one of step_packed() or step_failed().
+ * Owns:   steps, their strings and data live in the plan's arena.
+ */
+#pragma once
+#include "base/arena.h"
+#include "build/req.h"
+#include "cache/steps.h"
+#include "layers/config.h"
+#include "layers/listing.h"
+#include "layers/pack.h"
+#include "parser/file.h"
+#include "parser/lint.h"
+
+struct plan;
+struct pstage;
+struct step;
+struct eval;
+struct tree_ref;
+
+/* One row per instruction (parser/instr.def): the symbol op_<ID> in build/op/<id>.c, or meta.c. */
+struct op {
+	/* Evaluate: expand, edit ev's image config, add history; file system instructions call eval_step(). */
+	int (*eval)(struct eval *ev, const struct instr *in, struct err **e);
+	/* Every input that exec reads, by name. STEP_READ: a content digest is only known after exec's pass. NULL: no files. */
+	int (*key)(struct step *s, struct keyer *k, struct err **e);
+	/* Start it. -1: could not start. */
+	int (*exec)(struct step *s, struct err **e);
+	/* Title words after the instruction word are in->text by default. */
+};
+enum { STEP_READ = 1 };
+extern const struct op *const op_table[INSTR_COUNT];
+
+/* ---- evaluation */
+struct eval_var {
+	char *key, *value;               /* arena */
+	bool arg;                        /* came from ARG: not in the image */
+};
+struct eval {
+	struct plan *plan;
+	struct pstage *stage;
+	struct arena *arena;
+	struct image *image;             /* the stage's config so far */
+	struct eval_var *var;            /* stage build environment in order (4.1) */
+	size_t nvar, varcap;
+	struct eval_var *arg;            /* declared ARGs in order, first position kept; value NULL: none (8.9) */
+	size_t narg, argcap;
+	bool cmd_set;                    /* a CMD was seen in this stage (7.8) */
+	bool trigger;                    /* the instruction is an ONBUILD trigger */
+	const char *const *onbuild;      /* collected by ONBUILD */
+	size_t nonbuild;
+};
+const char *eval_get(const struct eval *ev, const char *name);
+void eval_set(struct eval *ev, const char *key, const char *value, bool arg);
+/* Expand text (NUL-terminated, arena). Errors are placed at `at`; unknown variables go to lint. */
+int eval_expand(struct eval *ev, const struct instr *in, const char *text, struct span at, const char **ret, struct err **e);
+int eval_expand_raw(struct eval *ev, const struct instr *in, struct slice text, const char **ret, struct err **e);   /* here-documents */
+int eval_expand_words(struct eval *ev, const struct instr *in, const char *text, struct span at, const char ***ret, size_t *n, struct err **e);
+const char *eval_cwd(const struct eval *ev);             /* absolute; "/" by default */
+/* Absolute, cleaned; a trailing '/' or '/.' of text, "" and "." keep the directory mark '/' (6.1). */
+const char *eval_path(struct eval *ev, const char *text);
+const char *eval_printf(struct eval *ev, const char *fmt, ...) PRINTF(2, 3);
+/* History of an instruction without a layer. */
+void eval_history(struct eval *ev, const char *created_by);
+/* A file system step with its history line. data: the operation's own, arena. */
+struct step *eval_step(struct eval *ev, const struct instr *in, const char *created_by, void *data);
+/* Another stage, named context or image that the step reads (COPY --from, mount from=). place: what errors call it ("cannot copy from
+ * stage"). NULL name: the main context (no tree). Registers the dependency. */
+int eval_from(struct eval *ev, const struct instr *in, struct step *s, const char *name, struct span at, bool numbers, const char *what,
+	      struct tree_ref **ret, struct err **e);
+
+/* ---- trees a step can read */
+enum tree_kind { TREE_SCRATCH, TREE_STAGE, TREE_IMAGE, TREE_DIR };
+struct tree_ref {
+	enum tree_kind kind;
+	struct pstage *stage;            /* TREE_STAGE */
+	struct image *image;             /* TREE_IMAGE (digest known) */
+	int dir;                         /* TREE_DIR: a named context directory's fd */
+	const struct pats *ignore;
+	const char *name;
+};
+/* What a finished tree is: its layers' diff IDs bottom first, its keys. */
+struct chain {
+	const struct digest *diff;
+	size_t n;
+	struct digest def, content;      /* definition key of the tree; content key (chain ID; all-zero for empty) */
+};
+/* Valid once the step's dependencies are done. */
+int tree_chain(struct step *s, const struct tree_ref *t, struct chain *ret, struct err **e);
+int tree_view(struct step *s, const struct tree_ref *t, struct view **ret, struct err **e);      /* new; listings are there */
+
+/* ---- a step */
+enum step_state { STEP_WAITING, STEP_KEYED, STEP_RUNNING, STEP_FROZEN, STEP_DONE, STEP_FAILED };
+struct step {
+	unsigned id;
+	const struct op *op;
+	const struct instr *in;
+	struct plan *plan;
+	struct pstage *stage;
+	struct step *parent;             /* the step below in the chain; NULL: the stage's base */
+	const char *title;
+	const char *cwd, *user;          /* state before the instruction */
+	void *data;
+	struct tree_ref **reads;
+	size_t nreads;
+	enum step_state state;
+	bool no_cache;
+	/* keys and result */
+	struct keyer keyer;
+	struct digest def, content;
+	bool has_def, has_content, cached;
+	struct digest selected;          /* COPY/ADD: content digest of what was selected; zero until known */
+	struct step_record record;
+	int64_t started;
+	const char *why;
+	char tmp[80];                    /* its directory in the store while it is made */
+	char frozen[96];                 /* "tmp/<id>/<n>/fs" once frozen and not committed yet; "" otherwise */
+	size_t history;                  /* index of its history entry among the stage's new ones */
+	void *run;                       /* the operation's running state */
+};
+struct app *step_app(const struct step *s);
+const struct build_req *step_req(const struct step *s);
+/* The merged view below the step (its parent chain); new, the caller frees. Empty view for scratch. */
+int step_view(struct step *s, struct view **ret, struct err **e);
+/* Parent chain as a key input "parent" (def and, when known, content). */
+void step_key_parent(struct step *s, struct keyer *k);
+/* The compression its blob should have for the outputs asked for. */
+const char *step_comp(const struct step *s, int *level);
+int64_t step_clamp(const struct step *s);                /* INT64_MAX: none */
+/* ROOT-relative lower directories for a mount, bottom first; unpacks what is missing first: calls then() when they are there. */
+typedef void step_then(void *arg, char **dirs, size_t n, struct err *take_err);
+int tree_dirs(struct step *s, const struct tree_ref *t, step_then *then, void *arg, struct err **e);
+int step_dirs(struct step *s, step_then *then, void *arg, struct err **e);       /* of its parent chain */
+
+struct step_made {
+	struct pack_facts facts;
+	const char *tmp;                 /* store directory that holds "listing", "blob" when comp, "fs" when tree */
+	const char *comp;                /* NULL: no blob */
+	int level;
+	bool tree;
+};
+void step_frozen(struct step *s);                                /* s->frozen is set: a RUN on top may start */
+void step_packed(struct step *s, const struct step_made *m);
+void step_failed(struct step *s, struct err *take);
+void step_output(struct step *s, int stream, struct slice text);
+
+/* Errors at the instruction: "Dockerfile:7: COPY a b: ..." with excerpt. Returns -1. */
+int step_wrap(struct step *s, struct err **e);
+
+/* History helpers (18, 8.9). */
+const char *history_run(struct eval *ev, const char *argv_text);
