@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/banned.h"
+
 /* Run fn(&variable) when the variable goes out of scope. Initialise on the declaration line. */
 #define AUTO(fn) __attribute__((cleanup(fn)))
 

@@ -19,6 +19,8 @@ void mem_wipe(void *p, size_t n);                /* explicit_bzero */
 
 /* Called when memory is out; must not return. The one writable global besides the signal flag. */
 void mem_hook(void (*hook)(size_t n));
+/* End the process as for a failed allocation of n bytes: for libraries that answer NULL without memory. */
+void mem_out(size_t n) __attribute__((noreturn));
 
 /* Make room for one more element in a growing array: MEM_ROOM(v->item, v->n, v->cap). */
 #define MEM_ROOM(ptr, n, cap)                                                       \

@@ -41,6 +41,8 @@ bool slice_cut(struct slice a, char c, struct slice *head, struct slice *tail);
 bool slice_u64(struct slice a, uint64_t *ret);
 /* Strict octal, at most max. */
 bool slice_octal(struct slice a, uint64_t max, uint64_t *ret);
+/* Length of the valid UTF-8 character at the start and its code point; 0 when empty or invalid. */
+size_t slice_utf8(struct slice a, uint32_t *ret);
 
 /* Edit distance of at most 3, else 3 (spec/dockerfile.md 19.1: "did you mean"). */
 unsigned slice_distance(struct slice a, struct slice b, bool nocase);

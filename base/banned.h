@@ -1,0 +1,48 @@
+/* base/banned.h - functions we never call become compile errors (style.md 1, spec/threats.md P4, X3, X8).
+ *
+ * A declaration with the `unavailable` attribute, not a macro: a member called `open` stays usable, and the
+ * system headers, which come first, are not rewritten. A file that implements the wrapper of a banned
+ * function says `#define BANNED_ALLOW_OPEN` before its first include; only base/ does.
+ */
+#pragma once
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BANNED(fn, instead) extern __typeof__(fn) fn __attribute__((unavailable(instead)))
+
+/* No bound on what they write. */
+BANNED(strcpy, "use mem_str, buf_str or memcpy with a known size");
+BANNED(strcat, "use buf_str");
+BANNED(strncat, "use buf_add");
+BANNED(sprintf, "use snprintf, buf_printf or mem_printf");
+BANNED(vsprintf, "use vsnprintf or buf_vprintf");
+
+/* Hidden state, or no way to see a failure. */
+BANNED(strtok, "use slice_cut");
+BANNED(atoi, "use slice_u64");
+BANNED(atol, "use slice_u64");
+BANNED(atoll, "use slice_u64");
+BANNED(gmtime, "use clock_rfc3339 or gmtime_r");
+BANNED(localtime, "use localtime_r");
+BANNED(ctime, "use clock_rfc3339");
+BANNED(asctime, "use clock_rfc3339");
+
+/* A shell, or a name without its file. */
+BANNED(system, "use proc_run");
+BANNED(popen, "use proc_run");
+BANNED(tmpnam, "use tmp_open");
+BANNED(tempnam, "use tmp_open");
+BANNED(mktemp, "use tmp_open");
+
+#ifndef BANNED_ALLOW_OPEN
+/* Not close-on-exec, or the path is resolved outside base/at. */
+BANNED(open, "use at_open, or openat with O_CLOEXEC for paths of the host");
+BANNED(creat, "use tmp_open");
+BANNED(dup, "use fd_dup");
+#endif
+
+#undef BANNED
