@@ -6,7 +6,7 @@
  * Owns:   fds it returns belong to the caller, all O_CLOEXEC.
  * Fails:  -1 with ERR_HOST and errno kept (err_errnum); AT_MISSING (ENOENT, ENOTDIR) is an answer where
  *         the function says so. EAGAIN is retried 128 times. ENOSYS names the kernel that is needed (P2).
- * Bounds: at_rmtree and at_walk keep at most 64 directory fds open and do not recurse on the C stack.
+ * Bounds: at_rmtree keeps at most 64 directory fds open and does not recurse on the C stack.
  */
 #pragma once
 #include "base/fd.h"
@@ -21,7 +21,8 @@ int at_open_store(int root, const char *path, int flags, mode_t mode, struct err
 int at_try(int root, const char *path, int flags, int *ret, struct err **e);
 int at_try_store(int root, const char *path, int flags, int *ret, struct err **e);
 
-/* Regular file for reading by P7 (O_NONBLOCK, fstat before the first read); AT_MISSING is an answer. */
+/* Regular file for reading by P7 (looked at before it is opened); links are followed in root. st may be NULL.
+ * AT_MISSING is an answer. */
 int at_open_file(int root, const char *path, int *ret, struct stat *st, struct err **e);
 /* Whole regular file, at most out->max. AT_MISSING is an answer. */
 int at_read(int root, const char *path, struct buf *out, struct err **e);
