@@ -158,7 +158,8 @@ EOT
     mkdir -p "$HOME/.config/containers"
     cp "$T/policy.json" "$HOME/.config/containers/policy.json"
 }
-podman_run() { podman run --rm --runtime=runc --network=host --cgroups=disabled "$@" </dev/null; }
+# Limits that any machine grants: the defaults are above what a root without CAP_SYS_RESOURCE may set.
+podman_run() { podman run --rm --runtime=runc --network=host --ulimit=nofile=1024:1024 --ulimit=nproc=1024:1024 "$@" </dev/null; }
 skopeo_copy() { skopeo --insecure-policy copy -q --src-tls-verify=false --dest-tls-verify=false "$@"; }
 skopeo_config() { skopeo inspect --config --tls-verify=false "$@"; }
 
