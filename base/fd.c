@@ -132,3 +132,13 @@ int fd_close(int *fd, const char *what, struct err **e)
 		return err_errno(e, ERR_HOST, errno, "cannot write %s", what);
 	return 0;
 }
+
+int fd_open_host(const char *path, int flags, mode_t mode, struct err **e)
+{
+	int fd;
+
+	do
+		fd = openat(AT_FDCWD, path, flags | O_CLOEXEC, mode);
+	while (fd < 0 && errno == EINTR);
+	return fd < 0 ? err_errno(e, ERR_HOST, errno, "cannot open '%s'", path) : fd;
+}

@@ -5,6 +5,8 @@
 #include <sys/types.h>
 
 void fd_closep(int *fd);                 /* for AUTO: closes when >= 0 */
+/* A path of the host that the user (or we) named, as opposed to one from an image or context: those go through base/at.h. */
+int fd_open_host(const char *path, int flags, mode_t mode, struct err **e);
 static inline int fd_take(int *fd)
 {
 	int v = *fd;
