@@ -33,3 +33,5 @@ void config_layer(struct image *im, const struct image_layer *l);               
  * were inherited and keep their times. */
 void config_finish(struct image *im, const struct platform *p, size_t base_history, int64_t epoch);
 size_t config_history_count(const struct image *im);
+/* The time of entry i of the whole history, once its layer is made. */
+void config_history_time(struct image *im, size_t i, int64_t created);

@@ -5,7 +5,9 @@
 struct platform {
 	char os[32], arch[32], variant[32], os_version[64];
 };
+/* ERR_USAGE; the caller of a FROM --platform makes it ERR_INPUT. "local" is the host's. */
 int platform_parse(struct slice text, struct platform *ret, struct err **e);
+/* Of the running kernel, normalised. */
 void platform_host(struct platform *ret);
 /* "linux/arm/v7". */
 struct platform_text {
@@ -14,4 +16,5 @@ struct platform_text {
 struct platform_text platform_text(const struct platform *p);
 /* Rank of a candidate for a wanted platform: 0 no, higher is better. */
 int platform_rank(const struct platform *want, const struct platform *have);
+/* Case, aliases, variants that say nothing: "aarch64" + "v8" is "arm64". */
 void platform_normalise(struct platform *p);

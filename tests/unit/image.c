@@ -1,0 +1,184 @@
+/* tests/unit/image.c - manifests and configs from hostile bytes, and back (spec/threats.md M). */
+#include "layers/image.h"
+#include "layers/comp.h"
+#include "tests/tap.h"
+
+#define D1 "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+#define D2 "sha256:2222222222222222222222222222222222222222222222222222222222222222"
+#define OCI "application/vnd.oci.image.manifest.v1+json"
+#define INDEX "application/vnd.oci.image.index.v1+json"
+#define DOCKER "application/vnd.docker.distribution.manifest.v2+json"
+#define CONFIG "{\"mediaType\":\"application/vnd.oci.image.config.v1+json\",\"digest\":\"" D1 "\",\"size\":2}"
+#define GZIP "{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar+gzip\",\"digest\":\"" D2 "\",\"size\":7}"
+
+static const struct {
+	const char *name, *type, *in, *err;
+} docs[] = {
+	{ "a manifest by its shape", NULL, "{\"schemaVersion\":2,\"config\":" CONFIG ",\"layers\":[" GZIP "]}", NULL },
+	{ "a manifest by content type", OCI "; charset=utf-8", "{\"schemaVersion\":2,\"config\":" CONFIG ",\"layers\":[]}", NULL },
+	{ "a server that knows no types", "text/plain", "{\"schemaVersion\":2,\"mediaType\":\"" OCI "\",\"config\":" CONFIG ",\"layers\":[]}",
+	  NULL },
+	{ "an index", INDEX, "{\"schemaVersion\":2,\"manifests\":[]}", NULL },
+	{ "types that contradict each other", OCI, "{\"schemaVersion\":2,\"mediaType\":\"" DOCKER "\",\"config\":" CONFIG ",\"layers\":[]}",
+	  "it calls itself '" DOCKER "' but was sent as '" OCI "'" },
+	{ "an index sent as a manifest", OCI, "{\"schemaVersion\":2,\"manifests\":[]}",
+	  "it has the media type '" OCI "' but the members of an index" },
+	{ "both at once", NULL, "{\"schemaVersion\":2,\"manifests\":[],\"layers\":[]}", "it is both a manifest and an index" },
+	{ "neither", NULL, "{\"schemaVersion\":2}", "it has neither 'layers' nor 'manifests'" },
+	{ "schema 1", NULL, "{\"schemaVersion\":1}", "it is in docker's schema 1, which nobody has written for years and kiln does not read" },
+	{ "no version", NULL, "{}", "'schemaVersion' is 0, not 2" },
+	{ "not an object", NULL, "[]", "it is not a JSON object" },
+	{ "some other type", "application/vnd.acme.thing", "{\"schemaVersion\":2,\"layers\":[]}",
+	  "it has the media type 'application/vnd.acme.thing', so it is not a container image" },
+	{ "layers of the wrong type", NULL, "{\"schemaVersion\":2,\"config\":" CONFIG ",\"layers\":{}}", "member 'layers' is an object instead of an array" },
+	{ "no config", NULL, "{\"schemaVersion\":2,\"layers\":[]}", "'config' is missing" },
+	{ "a negative size", NULL, "{\"schemaVersion\":2,\"config\":" CONFIG ",\"layers\":[{\"mediaType\":\"x\",\"digest\":\"" D1 "\",\"size\":-1}]}",
+	  "'size' is -1" },
+	{ "no size", NULL, "{\"schemaVersion\":2,\"config\":" CONFIG ",\"layers\":[{\"mediaType\":\"x\",\"digest\":\"" D1 "\"}]}", "'size' is missing" },
+	{ "no media type", NULL, "{\"schemaVersion\":2,\"config\":" CONFIG ",\"layers\":[{\"digest\":\"" D1 "\",\"size\":1}]}",
+	  "'mediaType' is missing" },
+};
+
+static void manifest_clearp(struct manifest *m)
+{
+	manifest_clear(m);
+}
+
+static void image_clearp(struct image *im)
+{
+	image_clear(im);
+}
+
+static void parse_cases(void)
+{
+	for (size_t i = 0; i < countof(docs); i++) {
+		AUTO(err_freep) struct err *e = NULL;
+		AUTO(manifest_clearp) struct manifest m = { 0 };
+		int rc = manifest_parse(slice_of(docs[i].in), docs[i].type, &m, &e);
+
+		if (docs[i].err)
+			is_str(rc < 0 ? err_cause(e) : "accepted", docs[i].err, docs[i].name);
+		else
+			ok(rc == 0, "%s%s%s", docs[i].name, rc < 0 ? ": " : "", rc < 0 ? err_cause(e) : "");
+	}
+}
+
+static const struct {
+	const char *name, *in, *err;
+} configs[] = {
+	{ "a config", "{\"os\":\"linux\",\"architecture\":\"arm64\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"" D2 "\"]}}", NULL },
+	{ "too few diff IDs", "{\"os\":\"linux\",\"architecture\":\"arm64\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}",
+	  "it has 0 diff_ids, but the manifest has 1 layers" },
+	{ "a number as diff ID", "{\"os\":\"linux\",\"architecture\":\"arm64\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[1]}}",
+	  "entry 0 of 'rootfs.diff_ids' is not a string" },
+	{ "another kind of root", "{\"os\":\"linux\",\"architecture\":\"arm64\",\"rootfs\":{\"type\":\"x\",\"diff_ids\":[]}}",
+	  "'rootfs.type' is 'x', not 'layers'" },
+	{ "no root", "{\"os\":\"linux\",\"architecture\":\"arm64\"}", "'rootfs' is missing, so it is not a container image" },
+	{ "no os", "{\"architecture\":\"arm64\"}", "'os' is missing" },
+	{ "a variable without value", "{\"os\":\"linux\",\"architecture\":\"x\",\"config\":{\"Env\":[\"HOME\"]}}",
+	  "entry 0 of 'Env' is not of the form NAME=VALUE" },
+	{ "a variable without name", "{\"os\":\"linux\",\"architecture\":\"x\",\"config\":{\"Env\":[\"A=1\",\"=x\"]}}",
+	  "entry 1 of 'Env' is not of the form NAME=VALUE" },
+	{ "a label that is a number", "{\"os\":\"linux\",\"architecture\":\"x\",\"config\":{\"Labels\":{\"a\":1}}}",
+	  "the value of the label 'a' is not a string" },
+	{ "history of strings", "{\"os\":\"linux\",\"architecture\":\"x\",\"history\":[\"a\"]}", "entry 0 of 'history' is not an object" },
+	{ "an overlong os", "{\"os\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\"architecture\":\"x\"}",
+	  "'os' is longer than 31 characters" },
+};
+
+static void config_cases(void)
+{
+	AUTO(manifest_clearp) struct manifest m = { 0 };
+	AUTO(manifest_clearp) struct manifest helm = { 0 };
+	AUTO(image_clearp) struct image none = { 0 };
+	AUTO(err_freep) struct err *err = NULL;
+
+	manifest_parse(slice_of("{\"schemaVersion\":2,\"config\":" CONFIG ",\"layers\":[" GZIP "]}"), NULL, &m, NULL);
+	for (size_t i = 0; i < countof(configs); i++) {
+		AUTO(err_freep) struct err *e = NULL;
+		AUTO(image_clearp) struct image im = { 0 };
+		int rc = image_from(&m, slice_of(configs[i].in), &im, &e);
+
+		if (configs[i].err)
+			is_str(rc < 0 ? err_cause(e) : "accepted", configs[i].err, configs[i].name);
+		else
+			ok(rc == 0 && im.nlayer == 1 && strcmp(im.layer[0].comp, "gzip") == 0 && im.layer[0].size == 7, "%s", configs[i].name);
+	}
+	manifest_parse(slice_of("{\"schemaVersion\":2,\"config\":{\"mediaType\":\"application/vnd.cncf.helm.config.v1+json\",\"digest\":\"" D1
+				"\",\"size\":2},\"layers\":[]}"),
+		       NULL, &helm, NULL);
+	ok(image_from(&helm, SLICE_LIT("{}"), &none, &err) < 0 && strstr(err_text(err), "not a container image"),
+	   "an artifact of another kind is not a container image");
+}
+
+#define ENTRY(platform) "{\"mediaType\":\"" OCI "\",\"digest\":\"" D1 "\",\"size\":1" platform "}"
+#define ON(os, arch) ",\"platform\":{\"os\":\"" os "\",\"architecture\":\"" arch "\"}"
+
+static const struct {
+	const char *name, *entries, *want;
+	int choice;              /* -1: none */
+	const char *err;
+} choices[] = {
+	{ "the entry of the platform", ENTRY(ON("linux", "arm64")) "," ENTRY(ON("linux", "amd64")), "linux/amd64", 1, NULL },
+	{ "the first of two equal ones", ENTRY(ON("linux", "amd64")) "," ENTRY(ON("linux", "amd64")), "linux/amd64", 0, NULL },
+	{ "attestations are no candidates", ENTRY(ON("unknown", "unknown")) "," ENTRY(ON("linux", "amd64")), "linux/amd64", 1, NULL },
+	{ "an entry without platform is the last resort", ENTRY("") "," ENTRY(ON("linux", "amd64")), "linux/amd64", 1, NULL },
+	{ "and serves when nothing else does", ENTRY("") "," ENTRY(ON("linux", "arm64")), "linux/amd64", 0, NULL },
+	{ "nothing fits", ENTRY(ON("linux", "arm64")) "," ENTRY(ON("linux", "s390x")), "linux/amd64", -1,
+	  "there is no image for the platform linux/amd64; available: linux/arm64, linux/s390x" },
+	{ "nothing at all", "", "linux/amd64", -1, "there is no image for the platform linux/amd64; available: none" },
+};
+
+static void choose_cases(void)
+{
+	for (size_t i = 0; i < countof(choices); i++) {
+		AUTO(err_freep) struct err *e = NULL;
+		AUTO(manifest_clearp) struct manifest m = { 0 };
+		AUTO(buf_freep) struct buf text = BUF_MAX(1 << 16);
+		struct platform want;
+		size_t k = 99;
+
+		platform_parse(slice_of(choices[i].want), &want, NULL);
+		buf_printf(&text, "{\"schemaVersion\":2,\"mediaType\":\"" INDEX "\",\"manifests\":[%s]}", choices[i].entries);
+		ok(manifest_parse(buf_view(&text), NULL, &m, &e) == 0, "an index: %s", choices[i].name);
+		int rc = manifest_choose(&m, &want, &k, &e);
+		if (choices[i].choice < 0)
+			is_str(rc < 0 ? err_cause(e) : "chosen", choices[i].err, choices[i].name);
+		else
+			is_int(rc < 0 ? -1 : (long long)k, choices[i].choice, choices[i].name);
+	}
+}
+
+static void write_back(void)
+{
+	AUTO(image_clearp) struct image im = { 0 };
+	AUTO(manifest_clearp) struct manifest m = { 0 };
+	AUTO(buf_freep) struct buf oci = BUF_MAX(1 << 16);
+	AUTO(buf_freep) struct buf docker = BUF_MAX(1 << 16);
+	AUTO(err_freep) struct err *e = NULL;
+	struct digest d;
+
+	digest_of("x", 1, &d);
+	manifest_parse(slice_of("{\"schemaVersion\":2,\"config\":" CONFIG ",\"layers\":[" GZIP "]}"), NULL, &m, NULL);
+	ok(image_from(&m, slice_of(configs[0].in), &im, NULL) == 0, "an image");
+	manifest_clear(&m);
+	ok(image_manifest(&im, &d, 5, false, &oci, NULL) == 0 && manifest_parse(buf_view(&oci), OCI, &m, NULL) == 0 && m.nitem == 1 &&
+		   m.config.size == 5 && !m.docker,
+	   "its manifest reads back");
+	manifest_clear(&m);
+	ok(image_manifest(&im, &d, 5, true, &docker, NULL) == 0 && manifest_parse(buf_view(&docker), DOCKER, &m, NULL) == 0 && m.docker,
+	   "also in docker's form");
+	is_str(m.nitem ? m.item[0].media_type : "", "application/vnd.docker.image.rootfs.diff.tar.gzip", "with docker's layer types");
+	im.layer[0].comp = comp_zstd.name;
+	buf_reset(&docker);
+	ok(image_manifest(&im, &d, 5, true, &docker, &e) < 0, "docker's form cannot hold zstd: %s", err_text(e));
+}
+
+int main(void)
+{
+	parse_cases();
+	config_cases();
+	choose_cases();
+	write_back();
+	return done_testing();
+}
