@@ -56,6 +56,7 @@ struct instr {
 	bool sole_doc;                   /* RUN: the argument is one here-document and nothing else (2.9.4) */
 	const char *run_text;            /* RUN shell form: the command text, here-documents put back (2.9.4 case 2);
 	                                    with sole_doc the content. NULL in JSON form */
+	/* HEALTHCHECK: text is all of it, arg[] the command behind the type word. */
 	const char *trigger;             /* ONBUILD: the stored inner text (2.9.6, 11) */
 	bool health_none;                /* HEALTHCHECK NONE */
 	const char *doc_comment;         /* collected comment block above (2.4), lines joined by \n; "" */
@@ -73,6 +74,11 @@ struct stage {
 	const struct instr *const *instr;      /* without FROM, in order */
 	size_t ninstr;
 	unsigned end_line;
+};
+enum note_kind { NOTE_EMPTY_CONTINUATION };
+struct parse_note {
+	enum note_kind kind;
+	unsigned line;                   /* the last physical line of the logical line, before any here-document */
 };
 struct file {
 	struct source *source;

@@ -17,4 +17,5 @@ const char *source_name(const struct source *s);
 struct slice source_text(const struct source *s);
 unsigned source_lines(const struct source *s);
 struct slice source_line(const struct source *s, unsigned line);                  /* 1-based, without CR/LF run */
+struct span source_line_span(const struct source *s, unsigned line);              /* with its CR/LF */
 void source_where(const struct source *s, uint32_t offset, unsigned *line, unsigned *column);   /* both 1-based */
