@@ -192,6 +192,19 @@ built() { # built NAME DIR ARGS... - as a test
     _result $? "$name" || { printf '%s\n' "$out" | tail -n 40 | sed 's/^/#   /'; return 1; }
 }
 
+# What an image has, without unpacking it: exported by kiln, read by skopeo and tar.
+# exported DIR ARGS... - build the context folder and leave $T/DIR.oci (an archive) and $T/DIR.tar (the merged tree)
+exported() {
+    local dir=$1
+    kb "$@" -o "type=oci,dest=$T/$dir.oci" -o "type=tar,dest=$T/$dir.tar"
+}
+config() { skopeo inspect --config "oci-archive:$T/$1.oci"; }      # config DIR
+# listing DIR - "mode owner/group size-or-target path" of every entry, sorted
+listing() {
+    tar --numeric-owner --full-time -tvf "$T/$1.tar" | awk '{ m = $1; o = $2; s = $3; $1 = $2 = $3 = $4 = $5 = ""; sub(/^ +/, ""); sub(/^\.\//, ""); print m, o, (m ~ /^-/ ? s : "-"), $0 }' | sort -k4
+}
+file() { tar -xOf "$T/$1.tar" "$2" 2>/dev/null || tar -xOf "$T/$1.tar" "./$2"; }       # file DIR PATH
+
 # Everything that is ours goes, whoever owns the files: subordinate ids are reached through a user namespace.
 remove_tree() {
     if [ "$(id -u)" -eq 0 ]; then

@@ -1,0 +1,101 @@
+#!/bin/bash
+# The step cache: what hits, what runs again, and the reason that is told (spec/dockerfile.md 17).
+. "$(dirname "$0")/../lib.sh"
+need kiln userns subids overlay registry images skopeo || skip_all
+registry_up
+
+dockerfile c <<'EOF'
+FROM busybox:1.35 AS build
+ARG V=1
+RUN echo "$V" > /v; echo ran-first
+COPY src /src
+RUN cat /src/* > /all; echo ran-second
+FROM busybox:1.35
+COPY --from=build /all /all
+RUN echo ran-last
+EOF
+mkdir "$T/c/src"
+echo one >"$T/c/src/one"
+echo two >"$T/c/src/two"
+# ran OUTPUT - which of the three commands were run, by what they print
+ran() { grep -oE 'ran-(first|second|last)$' <<<"$out" | sort -u | tr '\n' ' '; }
+
+built "first" c --iidfile "$T/id1"
+is "$(ran)" "ran-first ran-last ran-second " "everything runs"
+built "second" c --iidfile "$T/id2"
+is "$(ran)" "" "nothing runs"
+like "$out" '[Cc]ached' "and says cached"
+is "$(cat "$T/id2")" "$(cat "$T/id1")" "the same image"
+touch -d 2001-01-01 "$T/c/src/one"
+built "a file's time" c
+is "$(ran)" "" "is no reason"
+registry_down
+built "without the registry" c
+is "$(ran)" "" "nothing is asked for"
+kill -0 "$$"
+
+echo three >"$T/c/src/two"
+built "one file changed" c
+is "$(ran)" "ran-last ran-second " "what depends on it runs"
+like "$out" 'src/two' "the file is named as the reason"
+chmod 600 "$T/c/src/one"
+built "one mode changed" c
+like "$out" 'src/one' "the file is named"
+like "$out" '(mode|0600|0644)' "and that it is the mode"
+chmod 644 "$T/c/src/one"
+built "and back" c
+is "$(ran)" "" "everything is remembered"
+
+built "another argument" c --build-arg V=2
+like "$(ran)" 'ran-first' "the RUN that sees it runs"
+like "$out" '\bV\b' "the argument is named"
+sed -i 's/ran-last/& again/' "$T/c/Dockerfile"
+built "another command" c
+like "$out" 'ran-last again$' "runs"
+unlike "$out" 'ran-second$' "the others do not"
+like "$out" 'run again' "with a reason"
+
+# A rebuilt but identical parent: the content key hits behind it (spec/oci.md 5.2).
+dockerfile same <<'EOF'
+FROM busybox:1.35 AS a
+ARG N
+RUN --mount=type=cache,target=/cc echo "$N" > /cc/n; touch -d @1000000000 / ; echo made-a
+FROM scratch
+COPY --from=a /bin/true /t
+FROM busybox:1.35
+COPY --from=a /etc/passwd /p
+RUN echo behind
+EOF
+built "a stage" same --build-arg N=1
+built "its RUN changed, its files did not" same --build-arg N=2
+like "$out" 'made-a$' "the stage runs again"
+unlike "$out" 'behind$' "what only reads its files does not"
+
+built "--no-cache" c --no-cache
+like "$(ran)" 'ran-first ran-last ran-second|ran-first ran-second' "runs everything"
+built "after it" c
+is "$(ran)" "" "hits again"
+
+# Whoever asks, in whatever order the folder was written.
+cp -r "$T/c" "$T/moved"
+built "the same files elsewhere" moved
+is "$(grep -cE '(ran-(first|second))$' <<<"$out")" 0 "hit too"
+
+# A secret's value is not in the key, its presence does no harm.
+printf 'FROM busybox:1.35\nRUN --mount=type=secret,id=s true; echo with-secret\n' | dockerfile s
+echo 1 >"$T/sec"
+built "a secret" s --secret "id=s,src=$T/sec"
+echo 2 >"$T/sec"
+built "another value" s --secret "id=s,src=$T/sec"
+unlike "$out" 'with-secret$' "is the same step"
+
+# gc keeps what names and running builds need, prune -a makes steps run again.
+built "named" c -t kept:1
+status 0 "gc" "$KILN" gc
+built "after gc" c -t kept:1
+is "$(ran)" "" "hits"
+status 0 "prune -a" "$KILN" prune -a
+status 0 "the named image is still whole" "$KILN" save -o "$T/kept.tar" kept:1
+status 0 "check" "$KILN" check
+status 0 "du" "$KILN" du
+done_testing

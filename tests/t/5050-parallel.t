@@ -1,0 +1,76 @@
+#!/bin/bash
+# Independent stages run beside each other; -j bounds them; the first failure stops the rest.
+. "$(dirname "$0")/../lib.sh"
+need kiln userns subids overlay registry images || skip_all
+registry_up
+
+# Each waits until the other is there: only possible side by side. The cache mount is where they meet.
+meet() {
+    cat <<'EOF'
+FROM busybox:1.35 AS a
+RUN --mount=type=cache,target=/m,id=meet touch /m/a; n=0; while [ ! -e /m/b ]; do n=$((n+1)); [ $n -lt 300 ] || exit 9; sleep 0.1; done
+FROM busybox:1.35 AS b
+RUN --mount=type=cache,target=/m,id=meet touch /m/b; n=0; while [ ! -e /m/a ]; do n=$((n+1)); [ $n -lt 300 ] || exit 9; sleep 0.1; done
+FROM busybox:1.35
+COPY --from=a /etc/passwd /a
+COPY --from=b /etc/passwd /b
+EOF
+}
+meet | dockerfile meet
+built "two stages meet" meet -j 2
+
+cat <<'EOF' | dockerfile lock
+FROM busybox:1.35 AS a
+RUN --mount=type=cache,target=/m,id=lock,sharing=locked test ! -e /m/in && touch /m/in && sleep 0.5 && rm /m/in
+FROM busybox:1.35 AS b
+RUN --mount=type=cache,target=/m,id=lock,sharing=locked test ! -e /m/in && touch /m/in && sleep 0.4 && rm /m/in
+FROM busybox:1.35
+COPY --from=a /etc/passwd /a
+COPY --from=b /etc/passwd /b
+EOF
+built "a locked cache is one at a time" lock -j 2
+
+cat <<'EOF' | dockerfile one
+FROM busybox:1.35 AS a
+RUN --mount=type=cache,target=/m,id=one test ! -e /m/in && touch /m/in && sleep 0.5 && rm /m/in
+FROM busybox:1.35 AS b
+RUN --mount=type=cache,target=/m,id=one test ! -e /m/in && touch /m/in && sleep 0.4 && rm /m/in
+FROM busybox:1.35
+COPY --from=a /etc/passwd /a
+COPY --from=b /etc/passwd /b
+EOF
+built "-j 1 is one at a time" one -j 1
+
+secs=86420$((RANDOM % 10))
+cat <<EOF | dockerfile stop
+FROM busybox:1.35 AS a
+RUN sleep ${secs}1
+FROM busybox:1.35 AS b
+RUN sleep 1; exit 4
+FROM busybox:1.35
+COPY --from=a /etc/passwd /a
+COPY --from=b /etc/passwd /b
+EOF
+SECONDS=0
+status 1 "one stage fails" timeout 60 "$KILN" build --progress=plain -j 2 "$T/stop"
+ok "the other is stopped" [ $SECONDS -lt 30 ]
+ok "and gone" sh -c "! pgrep -f '^sleep ${secs}1'"
+like "$out" '(exit code: 4|status 4)' "the cause is what is told"
+like "$out" 'Dockerfile:4' "with its line"
+
+# Many: a ladder of twelve stages, all of them used.
+{
+    for i in $(seq 12); do
+        echo "FROM busybox:1.35 AS s$i"
+        echo "RUN echo $i > /n"
+    done
+    echo "FROM scratch"
+    for i in $(seq 12); do
+        echo "COPY --from=s$i /n /n$i"
+    done
+} | dockerfile many
+built "twelve stages" many -o type=tar,dest="$T/many.tar"
+is "$(for i in $(seq 12); do file many "n$i"; done | tr '\n' ' ')" "1 2 3 4 5 6 7 8 9 10 11 12 " "each brought its own file"
+status 0 "the store is clean" "$KILN" check
+registry_down
+done_testing

@@ -1,0 +1,95 @@
+#!/bin/bash
+# Every class of bad input: its message, its place, its exit status (spec/threats.md 18, spec/dockerfile.md 19.2).
+. "$(dirname "$0")/../lib.sh"
+need kiln registry images || skip_all
+registry_up
+
+# bad STATUS REGEX NAME [build options...] - a Dockerfile on standard input must fail so, within one message, leaving nothing
+bad() {
+    local want=$1 re=$2 name=$3
+    shift 3
+    mkdir -p "$T/bad"
+    cat >"$T/bad/Dockerfile"
+    status "$want" "$name" timeout 60 "$KILN" build --progress=plain "$@" "$T/bad"
+    like "$out" "$re" "... says '$re'"
+    unlike "$out" 'Assertion|Segmentation|AddressSanitizer|runtime error' "... and is no mistake of ours"
+}
+
+# ---- the Dockerfile: 2, with line and caret
+bad 2 'the Dockerfile cannot be empty' "an empty file" </dev/null
+bad 2 'no instructions' "comments only" <<<'# nothing'
+bad 2 'no build stage|no stages' "no FROM" <<<'ARG A=1'
+bad 2 'unknown instruction: RUNN.*did you mean RUN' "a misspelt instruction" <<<$'FROM scratch\nRUNN true'
+like "$out" 'Dockerfile:2' "with its line"
+like "$out" '^ *\| *\^|\^~*' "and a caret"
+bad 2 'unknown flag: --frm.*did you mean (--)?from' "a misspelt flag" <<<$'FROM scratch\nCOPY --frm=a b c'
+bad 2 'missing a value|unexpected' "a flag without a value" <<<$'FROM scratch\nCOPY --from a b'
+bad 2 'duplicate flag' "a repeated flag" <<<$'FROM scratch\nCOPY --from=a --from=b c d'
+bad 2 'requires at least two arguments' "COPY with one word" <<<$'FROM scratch\nCOPY x'
+bad 2 'FROM requires either one or three arguments' "FROM with two words" <<<'FROM a b'
+bad 2 'unterminated heredoc' "an open here-document" <<<$'FROM scratch\nRUN <<E\necho'
+bad 2 "can't find = in|two arguments" "ENV without =" <<<$'FROM scratch\nENV a=b c'
+bad 2 'invalid signal' "a signal that is none" <<<$'FROM scratch\nSTOPSIGNAL SIGNOPE'
+bad 2 'JSON form' "SHELL in shell form" <<<$'FROM scratch\nSHELL sh -c'
+bad 2 'invalid port|invalid containerPort' "a port that is none" <<<$'FROM scratch\nEXPOSE abc'
+bad 2 'bad substitution|missing .\}|unsupported modifier' "an unfinished variable" <<<$'FROM scratch\nENV A=${B'
+bad 2 'B: must be set' "the ? operator" <<<$'FROM scratch\nENV A=${B:?must be set}'
+bad 2 'target stage "no".*could not be found' "a target that is not there" --target no <<<'FROM scratch'
+bad 2 'circular dependency|defined before' "stages in a circle" <<<$'FROM scratch AS a\nCOPY --from=b / /\nFROM scratch AS b\nCOPY --from=a / /'
+bad 2 'invalid stage index' "a number without a stage" <<<$'FROM scratch\nCOPY --from=7 / /'
+bad 2 'invalid reference format|failed to parse stage name' "a base that is no reference" <<<'FROM UPPER/case'
+bad 2 'base name .* should not be blank' "an empty base" <<<$'ARG B\nFROM ${B}'
+bad 2 'failed to parse platform|platform' "a platform that is none" <<<'FROM --platform=a/b/c/d scratch'
+bad 2 "unexpected key 'wrong'" "an unknown mount key" <<<$'FROM scratch\nRUN --mount=type=bind,wrong=1 true'
+bad 2 'invalid mount target' "a mount on /" <<<$'FROM scratch\nRUN --mount=type=tmpfs,target=/ true'
+bad 2 'Chaining ONBUILD' "ONBUILD ONBUILD" <<<$'FROM scratch\nONBUILD ONBUILD RUN true'
+bad 2 'line greater than max' "a line that is too long" < <(printf 'FROM scratch\nLABEL a="%s"\n' "$(head -c 70000 /dev/zero | tr '\0' x)")
+bad 2 '\\x1b|\\x07|unknown instruction' "control characters" < <(printf 'FROM scratch\n\x1b]0;title\x07 x\n')
+unlike "$out" "$(printf '\x1b\\]0')" "are not sent to the terminal"
+
+# ---- files
+bad 2 '"/?nothing".*not found|nothing.*not found' "a source that is not there" <<<$'FROM scratch\nCOPY nothing /'
+echo x >"$T/bad/hidden"
+echo hidden >"$T/bad/.dockerignore"
+bad 2 'hidden.*(ignore|excluded)|(ignore|excluded).*hidden' "a source that the ignore file hides" <<<$'FROM scratch\nCOPY hidden /'
+rm "$T/bad/.dockerignore"
+mkdir -p "$T/bad/dir"
+touch "$T/bad/dir/f"
+bad 2 'cannot copy to non-directory|cannot replace' "a folder onto a file" <<<$'FROM scratch\nCOPY hidden /x\nCOPY dir /x'
+status 2 "a Dockerfile that is not there" "$KILN" build -f "$T/no.Dockerfile" "$T/bad"
+like "$out" 'no.Dockerfile' "is named"
+nok "a context that is not there" "$KILN" build "$T/no-context"
+if [ "$(id -u)" -ne 0 ]; then
+    echo secret >"$T/bad/closed"
+    chmod 0 "$T/bad/closed"
+    bad 3 'closed' "a file that cannot be read" <<<$'FROM scratch\nCOPY closed /'
+    chmod 600 "$T/bad/closed"
+fi
+
+# ---- images and registries: 3 and 4
+bad 3 'kiln-no-such' "an image that is not there" <<<"FROM 127.0.0.1:$port/kiln-no-such:1"
+bad 3 '127.0.0.1:1' "a registry that is not there" <<<'FROM 127.0.0.1:1/a:b'
+bad 3 'never|not in the store|not here' "--pull=never of one that is not in the store" --pull=never <<<'FROM busybox:latest'
+echo 'FROM scratch' | dockerfile push
+status 4 "a push to a registry that is not there" "$KILN" build --progress=plain --push -t 127.0.0.1:1/a:b "$T/push"
+
+# ---- the command line: 125
+status 125 "an unknown option" "$KILN" build --no-cach "$T/bad"
+like "$out" 'no-cache' "with the nearest one"
+status 125 "no context" "$KILN" build
+status 125 "an unknown command" "$KILN" biuld
+like "$out" 'build' "with the nearest one"
+status 125 "a bad output" "$KILN" build -o type=nope "$T/push"
+status 125 "a bad driver" "$KILN" build --storage-driver=nope "$T/push"
+status 2 "a bad tag" "$KILN" build -t 'Bad:Tag:x' "$T/push" || diag "usage errors may be 125"
+mkdir -m 755 "$T/open"
+status 125 "a store that others can look into" env KILN_ROOT="$T/open" "$KILN" images
+like "$out" 'chmod' "with the command that repairs it"
+status 125 "a store that cannot be made" env KILN_ROOT=/proc/kiln "$KILN" images
+mkdir -m 700 "$T/newer"
+echo 999 >"$T/newer/version"
+status 125 "a store of a later version" env KILN_ROOT="$T/newer" "$KILN" images
+status 0 "the store is clean after all that" "$KILN" check
+is "$(ls -A "$KILN_ROOT/tmp")" "" "and nothing is left in tmp/"
+registry_down
+done_testing
