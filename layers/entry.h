@@ -37,6 +37,7 @@ struct entry {
 	uint32_t major, minor;           /* devices */
 	const struct xattr *xattr;       /* sorted by name */
 	size_t nxattr;
+	bool parent;                     /* repeated or made only because something below it needs it: no part of a content digest */
 };
 
 /* A source of entries. */
@@ -85,3 +86,6 @@ int entry_path_clean(struct slice name, bool clamp_dotdot, struct buf *out, stru
 
 /* The digest of what a COPY selects (spec/dockerfile.md 17.2): type, mode, owner, size, content or link, xattrs; not times. */
 struct sink *content_sink_new(struct digest *ret);
+/* One entry of that digest: who knows what a file holds (the stat cache) gets the same result without reading it. content: of an
+ * ENTRY_FILE, else NULL. Entries in layer order; parents add nothing. */
+void content_add(struct hasher *h, const struct entry *en, const struct digest *content);
