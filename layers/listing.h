@@ -19,10 +19,12 @@ struct listing;
 int listing_open(int take_fd, struct listing **ret, struct err **e);
 void listing_close(struct listing *l);
 uint64_t listing_count(const struct listing *l);
-/* The entry of exactly this path in this one layer. LISTING_MISS. Fills *ret (points into the map). */
+/* The entry of exactly this path in this one layer; else its opaque mark, else its whiteout. LISTING_MISS. Fills *ret (points into the map). */
 int listing_find(const struct listing *l, const char *path, struct entry *ret);
 /* i-th in layer order. xattrs are included. */
 void listing_at(const struct listing *l, uint64_t i, struct entry *ret);
+/* Number of the first entry that is not before path in layer order; behind: the first that is neither path nor below it. */
+uint64_t listing_seek(const struct listing *l, const char *path, bool behind);
 /* "etc/passwd" / "etc/group" text of this layer; false when it has none. */
 bool listing_text(const struct listing *l, const char *path, struct slice *ret);
 
@@ -36,7 +38,7 @@ size_t view_depth(const struct view *v);
 /* Merged look-up, no link followed. *layer: index of the layer that has it (for its content). LISTING_MISS. */
 int view_find(const struct view *v, const char *path, struct entry *ret, size_t *layer);
 /* Resolve inside the root: links followed (the last component too when follow_last), ".." clamped. *ret_path: the real path,
- * also when its last components do not exist (then LISTING_MISS and *missing tells where the existing part ends).
+ * also when its last components do not exist (then LISTING_MISS).
  * A component that is not a directory: ERR_INPUT "not a directory". */
 int view_resolve(const struct view *v, const char *path, bool follow_last, struct buf *ret_path, struct entry *ret, size_t *layer,
 		 struct err **e);
