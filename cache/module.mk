@@ -1,1 +1,2 @@
-cache_src := store.c key.c steps.c names.c lease.c gc.c statcache.c
+cache_src := store.c store_blob.c store_layer.c store_info.c store_sync.c sealed.c lease.c key.c steps.c why.c \
+             names.c gc.c du.c check.c statcache.c
