@@ -31,6 +31,8 @@ int idmap_parse(struct slice text, const char *name, uid_t uid, uint32_t skip, s
 		unsigned *n, uint32_t *next);
 /* Write the maps of child pid (both helpers at once), read them back. */
 int idmap_write(const struct idmap *m, pid_t pid, struct err **e);
+/* After a failed write: the next worse map, with the cause in its why. False: there is none. */
+bool idmap_worse(struct idmap *m, const struct err *cause);
 /* Short text that names the map: part of a layer's flavour (spec/oci.md 7.6). */
 void idmap_flavour(const struct idmap *m, char ret[16]);
 bool idmap_covers(const struct idmap_extent *ext, unsigned n, uint32_t inside);

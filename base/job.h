@@ -26,7 +26,7 @@ struct job_row {
 	job_main *run;
 };
 
-/* In the main process. table outlives jobs. zygote_argv0: how to re-exec ourselves ("/proc/self/exe"). */
+/* In the main process. table outlives jobs. The zygote is our own program again ("/proc/self/exe"). */
 struct jobs *jobs_new(struct loop *l, const struct job_row *table, size_t n, struct err **e);
 void jobs_free(struct jobs *j);                       /* kills what still runs, the zygote too */
 
@@ -37,13 +37,16 @@ enum job_where { JOB_LOCAL, JOB_MAPPED };
 /* Start; never blocks for the job. on_event may be NULL. The zygote is started by the first JOB_MAPPED. */
 int job_start(struct jobs *j, enum job_where where, unsigned row, struct slice payload, const int *fds, size_t nfds,
 	      job_event *on_event, job_done *on_done, void *arg, struct job **ret, struct err **e);
-/* Ask it to end: its socket is shut down and, for a local job, SIGKILL. `done` still runs, with ERR_HOST. */
+/* Ask it to end: its socket is shut down and, for a local job, SIGKILL; a mapped one that is still there after 10 s
+ * is killed too. `done` still runs, with ERR_HOST. `done` always runs after the process is gone, and with it its mounts. */
 void job_cancel(struct job *j);
 
 /* In the child: tell the main process something now. */
 void job_tell(struct job_self *self, uint32_t kind, struct slice payload);
 /* The fd that becomes readable (EOF) when the main process gave the job up or died. */
 int job_fd(const struct job_self *self);
+/* A mapped job is killed at that moment, wherever it is; after this call it is not, and has to watch job_fd(). */
+void job_graceful(struct job_self *self);
 
 /* main() calls this first: when the process was started as the zygote it never returns. */
 void zygote_main(int argc, char **argv, const struct job_row *table, size_t n);

@@ -13,8 +13,10 @@ typedef void loop_fn(void *arg, short revents);
 struct loop *loop_new(struct err **e);
 void loop_free(struct loop *l);
 struct watch *loop_fd(struct loop *l, int fd, short events, loop_fn *fn, void *arg);
-/* Fires once after ms milliseconds. */
+/* Fires once after ms milliseconds; then it rests, still the caller's to drop. */
 struct watch *loop_timer(struct loop *l, int64_t ms, loop_fn *fn, void *arg);
+/* Quiet: it does not keep the loop running; loop_run() ends when only such watches are left. */
+void loop_quiet(struct watch *w, bool quiet);
 void loop_drop(struct loop *l, struct watch *w);               /* NULL is fine; allowed inside callbacks */
 /* SIGINT, SIGTERM, SIGHUP through a signalfd; SIGPIPE ignored (spec/executor.md 10.3). */
 int loop_signals(struct loop *l, void (*fn)(void *arg, int signo), void *arg, struct err **e);

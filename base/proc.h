@@ -18,5 +18,13 @@ struct proc_run {
 };
 /* Run to the end. Returns its exit status (128+n for a signal) or -1 when it could not be started or timed out. */
 int proc_run(const struct proc_run *r, struct err **e);
+
+/* The two halves of proc_run, for helpers that run at the same time. r is borrowed until proc_finish(), which
+ * frees; the time limit counts from the start. */
+struct proc;
+int proc_start(const struct proc_run *r, struct proc **ret, struct err **e);
+int proc_finish(struct proc *take_p, struct err **e);
+void proc_killp(struct proc **p);                               /* for AUTO: kills and reaps */
+
 int proc_wait(pid_t pid, int *ret_status, struct err **e);      /* status as 0-255 or 128+signal */
-int proc_pidfd(pid_t pid);
+int proc_pidfd(pid_t pid);                                      /* -1 with errno */
