@@ -1,0 +1,68 @@
+#!/bin/bash
+# Several builders on one store, the same and different files, with gc running (spec/threats.md promise 7, L5).
+. "$(dirname "$0")/../lib.sh"
+need kiln userns subids overlay registry images || skip_all
+registry_up
+
+dockerfile same <<'EOF'
+FROM busybox:1.35
+RUN echo one > /one; sleep 0.3; echo ran-one
+RUN echo two > /two; echo ran-two
+COPY Dockerfile /d
+EOF
+pids=()
+for i in 1 2 3 4; do
+    "$KILN" build --progress=plain -t "same:$i" --iidfile "$T/id$i" -o type=tar,dest="$T/same$i.tar" -o type=image "$T/same" >"$T/log$i" 2>&1 </dev/null &
+    pids+=($!)
+done
+for i in 1 2 3 4; do
+    wait "${pids[$((i - 1))]}"
+    is $? 0 "builder $i of the same file" || diag "$(tail -n 20 "$T/log$i")"
+    is "$(file same$i one)$(file same$i two)" onetwo "has its files"
+done
+is "$(cat "$T"/log? | grep -c 'ran-one$')" 1 "the step ran once for all of them"
+
+for i in 1 2 3; do
+    printf 'FROM busybox:1.35\nRUN echo %s > /n; sleep 0.2\nRUN cat /n > /m\nCOPY f /f\n' $i | dockerfile diff$i
+    echo "file $i" >"$T/diff$i/f"
+done
+(for _ in $(seq 15); do
+    "$KILN" gc >>"$T/gc.log" 2>&1 || echo "gc: status $?" >>"$T/gc.bad"
+    "$KILN" prune -a >>"$T/gc.log" 2>&1 || echo "prune: status $?" >>"$T/gc.bad"
+    sleep 0.1
+done) &
+gc=$!
+pids=()
+for i in 1 2 3; do
+    (for _ in 1 2 3; do
+        "$KILN" build --progress=plain -t "diff:$i" -o type=tar,dest="$T/diff$i.tar" "$T/diff$i" </dev/null || exit
+    done) >"$T/dlog$i" 2>&1 &
+    pids+=($!)
+done
+for i in 1 2 3; do
+    wait "${pids[$((i - 1))]}"
+    is $? 0 "builder $i of different files, beside gc" || diag "$(tail -n 20 "$T/dlog$i")"
+    is "$(file diff$i m)$(file diff$i f)" "${i}file $i" "has its own files"
+done
+wait $gc
+is "$(cat "$T/gc.bad" 2>/dev/null)" "" "gc went on beside them"
+status 0 "check" "$KILN" check
+for i in 1 2 3 4; do
+    status 0 "image $i is whole" "$KILN" save -o "$T/save.tar" same:$i
+done
+
+# A builder that is killed while another waits for its step: the other takes over.
+printf 'FROM busybox:1.35\nRUN sleep 1; echo took-over > /f\n' | dockerfile over
+"$KILN" build --progress=plain "$T/over" >"$T/first" 2>&1 </dev/null &
+first=$!
+sleep 0.4
+"$KILN" build --progress=plain -o type=tar,dest="$T/over.tar" "$T/over" >"$T/second" 2>&1 </dev/null &
+second=$!
+sleep 0.2
+kill -9 $first
+wait $first 2>/dev/null
+wait $second
+is $? 0 "the waiting builder takes over" || diag "$(tail -n 20 "$T/second")"
+is "$(file over f)" took-over "with the result"
+registry_down
+done_testing

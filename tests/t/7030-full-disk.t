@@ -1,0 +1,55 @@
+#!/bin/bash
+# A full disk: the build fails with a message, loses nothing, leaves nothing, and works when there is room (threats.md F).
+. "$(dirname "$0")/../lib.sh"
+need kiln userns subids overlay registry images || skip_all
+registry_up
+
+# The small disk is a tmpfs in a mount namespace of our own; an ordinary user becomes root of a user namespace for it,
+# with all the ids that a build maps again below.
+cat >"$T/inside.sh" <<'EOF'
+set -u
+T=$1 KILN=$2
+mkdir -p "$T/small"
+mount -t tmpfs -o size=24m,mode=700 tmpfs "$T/small" || exit 99
+export KILN_ROOT=$T/small/store
+df() { stat -f -c '%a %S' "$T/small" | { read -r a s; echo $((a * s)); }; }
+"$KILN" build --progress=plain -t base "$T/ok" >"$T/first.log" 2>&1; echo "first $?"
+printf x >"$T/ok/big/marker"
+before=$(df)
+"$KILN" build --progress=plain "$T/big-copy" >"$T/copy.log" 2>&1 </dev/null; echo "copy $?"
+"$KILN" build --progress=plain "$T/big-run" >"$T/run.log" 2>&1 </dev/null; echo "run $?"
+"$KILN" check >"$T/check.log" 2>&1; echo "check $?"
+ls -A "$KILN_ROOT/tmp" | sed 's/^/left /'
+"$KILN" build --progress=plain -t base "$T/ok" >"$T/again.log" 2>&1 </dev/null; echo "again $?"
+# Full to the last byte: gc must still work, and then everything else.
+head -c 100m /dev/zero >"$T/small/fill" 2>/dev/null
+"$KILN" gc >"$T/gc.log" 2>&1; echo "gc $?"
+rm "$T/small/fill"
+"$KILN" build --progress=plain -t base "$T/other" >"$T/other.log" 2>&1 </dev/null; echo "other $?"
+"$KILN" check >>"$T/check.log" 2>&1; echo "check2 $?"
+EOF
+mkdir -p "$T/ok/big"
+printf 'FROM busybox:1.35\nRUN echo hi > /hi\n' | dockerfile ok
+printf 'FROM busybox:1.35\nRUN echo other > /hi\n' | dockerfile other
+printf 'FROM busybox:1.35\nCOPY big /big\nRUN true\n' | dockerfile big-copy
+head -c 40000000 /dev/urandom >"$T/big-copy/big"
+printf 'FROM busybox:1.35\nRUN head -c 40000000 /dev/urandom > /big\n' | dockerfile big-run
+if [ "$(id -u)" -eq 0 ]; then
+    got=$(unshare --mount bash "$T/inside.sh" "$T" "$KILN" 2>&1)
+else
+    got=$(unshare --user --map-root-user --map-auto --mount bash "$T/inside.sh" "$T" "$KILN" 2>&1)
+fi
+what() { sed -n "s/^$1 //p" <<<"$got"; }
+is "$(what first)" 0 "a small build fits" || diag "$got" "$(tail -n 10 "$T/first.log")"
+is "$(what copy)" 125 "a COPY that does not fit: 125" || diag "$(tail -n 10 "$T/copy.log")"
+like "$(cat "$T/copy.log")" '[Nn]o space left' "says so"
+like "$(cat "$T/copy.log")" 'prune|gc' "and what to try"
+like "$(what run)" '^(1|125)$' "a RUN that does not fit" || diag "$(tail -n 10 "$T/run.log")"
+is "$(what check)" 0 "the store is clean" || diag "$(cat "$T/check.log")"
+is "$(what left)" "" "nothing is left"
+is "$(what again)" 0 "what was there still works" || diag "$(tail -n 10 "$T/again.log")"
+is "$(what gc)" 0 "gc works on a full disk" || diag "$(cat "$T/gc.log")"
+is "$(what other)" 0 "with room again, so does everything" || diag "$(tail -n 10 "$T/other.log")"
+is "$(what check2)" 0 "and the store is clean" || diag "$(cat "$T/check.log")"
+registry_down
+done_testing
