@@ -5,8 +5,9 @@
  *         parents first (with the target's real attributes, spec/oci.md 1.6), then the entries. Then: its content digest, or
  *         its entries as a source for pack.
  * Owns:   picked_free(). Content is opened when it is read, by P7, and must still be what was listed (W3, D7).
- * Fails:  ERR_INPUT with the fragments of spec/dockerfile.md 19.2 rows 55-58, 73.
- * Bounds: memory per selected entry (about 150 bytes), never content.
+ * Fails:  ERR_INPUT with the fragments of spec/dockerfile.md 19.2 rows 55-59, 74; ERR_SOURCE for a source that cannot be read, that
+ *         changes meanwhile, or for an archive that is damaged.
+ * Bounds: memory per selected entry (about 170 bytes and its name), never content. Archives are unpacked into one file of `spool`.
  */
 #pragma once
 #include "base/glob.h"
@@ -21,6 +22,7 @@ void pick_tree_free(struct pick_tree *t);
 void pick_tree_freep(struct pick_tree **t);
 
 struct pick_source {
+	struct pick_tree *tree;          /* NULL: the one pick_run() was given */
 	const char *path;                /* as written after expansion; NULL for inline content */
 	const char *name;                /* inline content (here-document, downloaded file): its file name */
 	struct slice content;            /* inline bytes; or */
@@ -41,27 +43,37 @@ struct pick_req {
 	bool parents;                    /* --parents */
 	bool link;                       /* --link: the target is taken as empty */
 	int64_t now;                     /* mtime for what has none */
-	int spool;                       /* directory fd where archives may be unpacked (W: the packer's tmp), -1: none */
+	int spool;                       /* directory fd where archives may be unpacked (the packer's tmp); -1: they are only noted,
+					    which is enough for the digest */
 };
 struct picked;
 int pick_run(struct pick_tree *t, const struct view *target, const struct pick_req *r, struct picked **ret, struct err **e);
 void picked_free(struct picked *p);
 void picked_freep(struct picked **p);
 size_t picked_count(const struct picked *p);
+/* Archives that were selected. When there are any, the digest is that of a list made without spool, the entries are those of one
+ * made with it. */
+size_t picked_archives(const struct picked *p);
 
-/* One selected entry for keys: source path relative to the tree's root, NULL content digest when it has to be read. */
+/* One selected entry: source path relative to the tree's root. Valid until the next call. */
 struct picked_item {
-	const struct entry *en;          /* path: destination */
-	const char *source;              /* in the tree; NULL for parents and inline content */
+	const struct entry *en;          /* path: destination. A file's xattrs are only read with its content */
+	const char *source;              /* in the tree; NULL for what is no file, and for inline content */
 	const struct stat *st;           /* of a directory tree's file, for the stat cache; else NULL */
 	bool parent;                     /* an existing or created parent: not part of the content digest */
 };
 void picked_at(const struct picked *p, size_t i, struct picked_item *ret);
-/* The content digest needs the digest of each regular file: get returns false when it does not know one. Then the answer is
- * PICK_UNKNOWN and nothing is decided: read everything through picked_entries() instead. */
-enum { PICK_UNKNOWN = 1 };
+/* Source directories and archives by name, with their mode and owner: they count for a key (17.2) although the layer does not have
+ * them. Known without reading. */
+void picked_tops(const struct picked *p, struct buf *out);
+
+/* get: the digest of a file's content, false when it is not known. put is told each digest that had to be made by reading a whole
+ * file (not those of files with xattrs, so that a known file needs no look at them). Both may be NULL. */
 typedef bool pick_get(void *arg, const struct stat *st, struct digest *ret);
-int picked_digest(const struct picked *p, pick_get *get, void *arg, struct digest *ret, struct err **e);
-/* The entries as a source. put (may be NULL) is told each file's digest after it was read completely. */
 typedef void pick_put(void *arg, const struct stat *st, int64_t read_at_ns, const struct digest *d);
+/* The content digest: the same as that of content_sink_new() over picked_entries(). Files that get does not know are read, at most
+ * `most` bytes in all; beyond that the answer is PICK_UNKNOWN: read everything through picked_entries(), then ask again. */
+enum { PICK_UNKNOWN = 1 };
+int picked_digest(const struct picked *p, pick_get *get, pick_put *put, void *arg, uint64_t most, struct digest *ret, struct err **e);
+/* The entries as a source; p is borrowed. */
 struct entries *picked_entries(const struct picked *p, pick_put *put, void *arg);

@@ -1,0 +1,312 @@
+/* layers/pick_walk.c - a directory of a source tree and what lies below, seen through pattern filters (9.10, 9.11, 12.3).
+ *
+ * Directories wait on a list, not on the C stack (P8, X8); at most one is open at a time. What is filtered out is neither
+ * stat'ed nor listed, unless a pattern may rescue something below it: such a directory becomes real with the first find.
+ */
+#include "layers/pick_parts.h"
+
+#include <stdlib.h>
+
+static void step_path(const struct pick_step *s, struct buf *out)
+{
+	const struct pick_step *chain[2048];
+	size_t n = 0;
+
+	/* A path has at most 4,095 bytes, so at most 2,048 components. */
+	for (; s && n < countof(chain); s = s->up)
+		chain[n++] = s;
+	buf_reset(out);
+	buf_add(out, "", 0);
+	while (n) {
+		const char *name = chain[--n]->name;
+
+		if (out->n && name[0])
+			buf_char(out, '/');
+		buf_str(out, name);
+	}
+}
+
+/* Can something below path, which the one inclusion pattern does not hit, still be hit? */
+static bool may_include(struct slice pattern, struct slice path)
+{
+	struct slice want, name;
+
+	while (path.n) {
+		if (!slice_cut(path, '/', &name, &path))
+			path = SLICE_NONE;
+		if (!pattern.n)
+			return false;
+		if (!slice_cut(pattern, '/', &want, &pattern))
+			pattern = SLICE_NONE;
+		for (size_t i = 0; i + 1 < want.n; i++)
+			if (want.p[i] == '*' && want.p[i + 1] == '*')
+				return true;
+		/* A class of that grammar may match a '/'. */
+		if (slice_find(want, '['))
+			return true;
+		if (glob_match(want, name) != GLOB_YES)
+			return false;
+	}
+	return pattern.n > 0;
+}
+
+enum verdict { OUT, MAYBE, IN };
+
+/* file: it cannot have anything below. lead: it is kept out by an inclusion alone. */
+static enum verdict judge(const struct pick_walk *w, const struct pick_step *up, struct slice path, bool file, struct pats_hits *hits,
+			  bool *lead)
+{
+	enum verdict v = IN;
+
+	*lead = true;
+	for (size_t i = 0; i < w->nfilter; i++) {
+		const struct pick_filter *f = &w->filter[i];
+		struct slice own = slice_skip(path, f->skip);
+
+		pats_judge(f->pats, own, up->hits[i].hit ? &up->hits[i] : NULL, &hits[i]);
+		if (hits[i].ignored == f->include)
+			continue;
+		if (file || (f->include ? !may_include(f->pattern, own) : !pats_may_rescue(f->pats, own, &hits[i])))
+			return OUT;
+		v = MAYBE;
+		*lead &= f->include;
+	}
+	*lead &= v == MAYBE;
+	return v;
+}
+
+static struct pick_from *from_of(struct pick_walk *w, const struct pick_step *up, const char *name)
+{
+	struct pick_from *f = arena_alloc(w->arena, sizeof(*f));
+
+	*f = (struct pick_from){ .tree = w->tree, .up = up ? up->from : NULL, .name = name, .fd = -1 };
+	return f;
+}
+
+/* A directory to look into later. */
+static void push(struct pick_walk *w, struct pick_step **list, struct pick_step *up, const char *name, const struct pick_attr *at,
+		 struct pick_node *node, bool lead, struct pats_hits *hits)
+{
+	struct pick_step *s = arena_alloc(w->arena, sizeof(*s));
+
+	*s = (struct pick_step){ .up = up, .next = *list, .name = name, .at = *at, .node = node, .lead = lead };
+	s->from = from_of(w, up, name);
+	for (size_t i = 0; hits && i < w->nfilter; i++) {
+		s->hits[i] = hits[i];
+		pats_hits_init(&hits[i], w->filter[i].pats);
+	}
+	*list = s;
+}
+
+static void step_done(const struct pick_walk *w, struct pick_step *s)
+{
+	for (size_t i = 0; i < w->nfilter; i++)
+		pats_hits_clear(&s->hits[i]);
+}
+
+static int look_at(struct pick_walk *w, struct pick_step **list, struct pick_step *s, struct pick_dir *d, size_t i, struct buf *path,
+		   struct pats_hits *hits, struct err **e)
+{
+	struct pick_kid *k = &d->kid[i];
+	struct pick_node *node = NULL;
+	struct pick_attr at;
+	size_t dir_len = path->n;
+	enum verdict v = IN;
+	bool lead = false;
+	int rc = 0;
+
+	if (w->nfilter) {
+		if (dir_len)
+			buf_char(path, '/');
+		buf_str(path, k->name);
+		v = judge(w, s, buf_view(path), k->file, hits, &lead);
+		path->n = dir_len;
+		path->p[dir_len] = '\0';
+	}
+	if (v == OUT)
+		return 0;
+	if (pick_dir_attr(d, i, &at, e) < 0)
+		return -1;
+	if (v == MAYBE && at.type != ENTRY_DIR)
+		return 0;
+	if (d->fd >= 0)
+		k->name = arena_str(w->arena, slice_of(k->name));
+	if (v == IN) {
+		if (at.type == ENTRY_FILE && d->fd >= 0)
+			at.text = k->name;
+		rc = w->found(w->arg, s, k->name, &at, &node, e);
+	}
+	if (rc == 0 && at.type == ENTRY_DIR)
+		push(w, list, s, k->name, &at, node, lead, hits);
+	return rc;
+}
+
+static int look_into(struct pick_walk *w, struct pick_step **list, struct pick_step *s, struct buf *path, struct pats_hits *hits,
+		     struct err **e)
+{
+	AUTO(pick_dir_close) struct pick_dir d = { .fd = -1 };
+	int rc = 0;
+
+	step_path(s, path);
+	if (buf_ok(path, "path", e) < 0 || pick_dir_open(w->tree, w->arena, path->p, &s->at, &d, e) < 0)
+		return -1;
+	s->at.xattr = d.xattr;
+	s->at.nxattr = d.nxattr;
+	if (s->node && s->up) {
+		s->node->at.xattr = d.xattr;
+		s->node->at.nxattr = d.nxattr;
+	}
+	for (size_t i = 0; i < d.n && rc == 0; i++)
+		rc = look_at(w, list, s, &d, i, path, hits, e);
+	return rc;
+}
+
+/* Hits of the directory `top` itself, so that what is below inherits them. */
+static void judge_top(struct pick_walk *w, const char *top, struct pick_step *s)
+{
+	for (size_t i = 0; i < w->nfilter; i++) {
+		struct slice own = slice_skip(slice_of(top), w->filter[i].skip);
+		struct pats_hits up = { 0 };
+		bool first = true;
+
+		for (size_t n = 1; own.n && n <= own.n; n++) {
+			if (n < own.n && own.p[n] != '/')
+				continue;
+			pats_hits_init(&s->hits[i], w->filter[i].pats);
+			pats_judge(w->filter[i].pats, (struct slice){ own.p, n }, first ? NULL : &up, &s->hits[i]);
+			pats_hits_clear(&up);
+			up = s->hits[i];
+			first = false;
+		}
+	}
+}
+
+int pick_walk(struct pick_walk *w, const char *top, const struct pick_attr *at, struct pick_node *node, struct err **e)
+{
+	AUTO(buf_freep) struct buf path = BUF_MAX(64 << 10);
+	struct pick_step *list = NULL;
+	struct pats_hits hits[3] = { 0 };
+	int rc = 0;
+
+	push(w, &list, NULL, top, at, node, false, NULL);
+	judge_top(w, top, list);
+	for (size_t i = 0; i < w->nfilter; i++)
+		pats_hits_init(&hits[i], w->filter[i].pats);
+	while (list && rc == 0) {
+		struct pick_step *s = list;
+
+		list = s->next;
+		rc = look_into(w, &list, s, &path, hits, e);
+		step_done(w, s);
+	}
+	for (; list; list = list->next)
+		step_done(w, list);
+	for (size_t i = 0; i < w->nfilter; i++)
+		pats_hits_clear(&hits[i]);
+	return rc;
+}
+
+/* ---- the ignore file */
+
+static int any_found(void *arg, struct pick_step *dir, const char *name, const struct pick_attr *at, struct pick_node **ret_node,
+		     struct err **e)
+{
+	return PICK_FOUND;
+}
+
+int pick_visible(struct pick_tree *t, struct arena *a, const char *path, const struct pick_attr *at, unsigned *line, struct err **e)
+{
+	struct pick_walk w = { .tree = t, .arena = a, .filter = { { .pats = t->ignore } }, .nfilter = 1, .found = any_found };
+	struct pick_step top = { 0 };
+	int rc = 0;
+
+	if (!t->ignore || !path[0])
+		return 0;
+	judge_top(&w, path, &top);
+	if (top.hits[0].ignored) {
+		if (line && top.hits[0].decided_by >= 0)
+			*line = pats_line(t->ignore, (size_t)top.hits[0].decided_by);
+		rc = PICK_MISS;
+		if (at->type == ENTRY_DIR && pats_may_rescue(t->ignore, slice_of(path), &top.hits[0])) {
+			int found = pick_walk(&w, path, at, NULL, e);
+
+			rc = found < 0 ? -1 : found == PICK_FOUND ? 0 : PICK_MISS;
+		}
+	}
+	step_done(&w, &top);
+	return rc;
+}
+
+/* ---- wildcards (9.2 rule 5) */
+
+struct globbing {
+	struct pick_tree *tree;
+	struct arena *arena;
+	struct pick_match *to;
+	size_t n, cap;
+};
+
+/* What in this directory matches one component. */
+static int glob_dir(struct globbing *g, const struct pick_match *dir, struct slice name, bool last, struct err **e)
+{
+	AUTO(pick_dir_close) struct pick_dir d = { .fd = -1 };
+
+	if (pick_dir_open(g->tree, g->arena, dir->path, &dir->at, &d, e) < 0)
+		return -1;
+	for (size_t i = 0; i < d.n; i++) {
+		struct pick_match m;
+
+		if ((!last && d.kid[i].file) || glob_match(name, slice_of(d.kid[i].name)) != GLOB_YES)
+			continue;
+		m.path = arena_printf(g->arena, "%s%s%s", dir->path, dir->path[0] ? "/" : "", d.kid[i].name);
+		if (pick_dir_attr(&d, i, &m.at, e) < 0)
+			return -1;
+		if (!last && m.at.type != ENTRY_DIR)
+			continue;
+		int rc = pick_visible(g->tree, g->arena, m.path, &m.at, NULL, e);
+		if (rc < 0)
+			return -1;
+		if (rc == PICK_MISS)
+			continue;
+		MEM_ROOM(g->to, g->n, g->cap);
+		g->to[g->n++] = m;
+	}
+	return 0;
+}
+
+/* Component by component, breadth first: '*' and '?' match no '/', so the depth is that of the pattern. The order of the
+ * matches stays lexical, as that of their directories is. */
+int pick_glob(struct pick_tree *t, struct arena *a, const char *dir, struct slice pattern, struct pick_match **ret, size_t *ret_n,
+	      struct err **e)
+{
+	struct pick_look look = { t, a };
+	struct globbing g = { .tree = t, .arena = a };
+	struct pick_match *at = mem_zalloc(sizeof(*at));
+	size_t n = 1;
+	int rc = pick_tree_find(&look, dir, &at->at, e);
+
+	at->path = dir;
+	while (rc == 0 && pattern.n) {
+		struct slice name;
+		bool last = !slice_cut(pattern, '/', &name, &pattern);
+
+		g.to = NULL;
+		g.n = g.cap = 0;
+		rc = glob_check(name, e);
+		for (size_t i = 0; i < n && rc == 0; i++)
+			rc = glob_dir(&g, &at[i], name, last, e);
+		free(at);
+		at = g.to;
+		n = g.n;
+		if (last)
+			break;
+	}
+	if (rc) {
+		free(at);
+		return rc;
+	}
+	*ret = arena_dup(a, at, n * sizeof(*at));
+	*ret_n = n;
+	free(at);
+	return 0;
+}

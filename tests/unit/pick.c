@@ -1,0 +1,466 @@
+/* tests/unit/pick.c - what COPY and ADD select and where it goes: Appendix H.4 and one case or more per rule of 9.2-9.11.
+ *
+ * Trees are written in one line: "d/" a directory, "d/x=text" a file, "l>d" a link, "h:d/x" a hard link, each with an optional
+ * "@mode[:uid:gid[:mtime]]" at the end. So are results; attributes appear when a case asks for them.
+ */
+#include "base/at.h"
+#include "base/buf.h"
+#include "base/mem.h"
+#include "layers/pick.h"
+#include "parser/ignore.h"
+#include "tests/tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+enum { NOW = 1000 };
+
+static void die(const char *what)
+{
+	fprintf(stderr, "pick: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+/* ---- trees from text */
+
+struct thing {
+	char path[300], text[300];
+	char kind;                       /* '/', '=', '>', ':' */
+	uint32_t mode, uid, gid;
+	int64_t mtime;
+};
+
+static const char *thing_parse(const char *p, struct thing *t)
+{
+	const char *end = p + strcspn(p, " "), *at = memchr(p, '@', (size_t)(end - p)), *stop = at ? at : end;
+	size_t n = strcspn(p, "=>: @");
+
+	*t = (struct thing){ .kind = '/', .mode = 0755, .mtime = 100 };
+	if (p + n < stop && strchr("=>:", p[n]))
+		t->kind = p[n];
+	if (t->kind == '/') {
+		n = (size_t)(stop - p) - 1;
+		snprintf(t->path, sizeof(t->path), "%.*s", (int)n, p);
+	} else {
+		t->mode = t->kind == '>' ? 0777 : 0644;
+		snprintf(t->path, sizeof(t->path), "%.*s", (int)n, p);
+		snprintf(t->text, sizeof(t->text), "%.*s", (int)(stop - p - (ptrdiff_t)n - 1), p + n + 1);
+	}
+	if (at)
+		sscanf(at + 1, "%o:%u:%u:%ld", &t->mode, &t->uid, &t->gid, &t->mtime);
+	while (*end == ' ')
+		end++;
+	return end;
+}
+
+static int fresh_dir(void)
+{
+	char name[] = "/tmp/pick-test-XXXXXX";
+	struct err *e = NULL;
+
+	if (!mkdtemp(name))
+		die("mkdtemp");
+	int fd = openat(AT_FDCWD, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int again = at_open(fd, ".", O_RDONLY | O_DIRECTORY, 0, &e);
+	close(fd);
+	if (again < 0)
+		die(name);
+	return again;
+}
+
+static void remove_dir(int fd)
+{
+	char link[64], path[200];
+	struct err *e = NULL;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t n = readlinkat(AT_FDCWD, link, path, sizeof(path) - 1);
+	if (n < 0)
+		die("readlink");
+	path[n] = 0;
+	close(fd);
+	int tmp = openat(AT_FDCWD, "/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (at_rmtree(tmp, path + strlen("/tmp/"), &e) < 0)
+		die(path);
+	close(tmp);
+}
+
+static void make_file(int dir, const struct thing *t)
+{
+	int fd = openat(dir, t->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	if (fd < 0 || write(fd, t->text, strlen(t->text)) < 0 || fchmod(fd, t->mode) < 0)
+		die(t->path);
+	close(fd);
+}
+
+static void make_tree(int dir, const char *text)
+{
+	struct thing t;
+	const char *p;
+
+	for (p = text; *p;) {
+		p = thing_parse(p, &t);
+		if (t.kind == '/' && mkdirat(dir, t.path, 0755) < 0)
+			die(t.path);
+		if (t.kind == '=')
+			make_file(dir, &t);
+		if (t.kind == '>' && symlinkat(t.text, dir, t.path) < 0)
+			die(t.path);
+		if (t.kind == ':' && linkat(dir, t.text, dir, t.path, 0) < 0)
+			die(t.path);
+	}
+	/* Directory modes and times last, deepest first is not needed: nothing is made any more. */
+	for (p = text; *p;) {
+		p = thing_parse(p, &t);
+		struct timespec times[2] = { { .tv_sec = t.mtime }, { .tv_sec = t.mtime } };
+		if (t.kind == '/' && fchmodat(dir, t.path, t.mode, 0) < 0)
+			die(t.path);
+		if (utimensat(dir, t.path, times, AT_SYMLINK_NOFOLLOW) < 0)
+			die(t.path);
+	}
+}
+
+static struct listing *make_listing(const char *text)
+{
+	int fd = memfd_create("listing", MFD_CLOEXEC);
+	struct sink *k = listing_sink_new(fd);
+	struct listing *l = NULL;
+	struct err *e = NULL;
+	struct thing t;
+
+	for (const char *p = text; *p;) {
+		p = thing_parse(p, &t);
+		struct entry en = { .path = t.path, .mode = t.mode, .uid = t.uid, .gid = t.gid, .mtime = t.mtime };
+		en.type = t.kind == '/' ? ENTRY_DIR : t.kind == '=' ? ENTRY_FILE : t.kind == '>' ? ENTRY_SYMLINK : ENTRY_LINK;
+		en.link = t.kind == '>' || t.kind == ':' ? t.text : NULL;
+		en.size = t.kind == '=' ? strlen(t.text) : 0;
+		if (k->ops->entry(k, &en, &e) < 0 || (en.size && k->ops->data(k, t.text, en.size, &e) < 0))
+			die(err_text(e));
+	}
+	if (k->ops->end(k, &e) < 0)
+		die(err_text(e));
+	sink_free(&k);
+	if (listing_open(fd, &l, &e) < 0)
+		die(err_text(e));
+	return l;
+}
+
+static struct view *make_view(const char *text)
+{
+	struct view *v = view_new();
+
+	if (text && *text)
+		view_push(v, make_listing(text));
+	return v;
+}
+
+static struct pats *make_pats(const char *text, bool ignore)
+{
+	struct pats *p = NULL;
+	struct err *e = NULL;
+	char *copy = mem_str(text), *save = NULL;
+
+	if (!text)
+		return NULL;
+	if (ignore && ignore_parse("x", slice_of(text), &p, &e) < 0)
+		die(err_text(e));
+	if (!ignore)
+		p = pats_new();
+	for (char *w = ignore ? NULL : strtok_r(copy, "\n", &save); w; w = strtok_r(NULL, "\n", &save))
+		if (exclude_add(p, slice_of(w), &e) < 0)
+			die(err_text(e));
+	free(copy);
+	return p;
+}
+
+/* ---- results to text */
+
+static void put_bytes(struct entries *src, struct sink *k, struct buf *out)
+{
+	char some[64];
+	struct err *e = NULL;
+	ssize_t n;
+
+	while ((n = entries_data(src, some, sizeof(some), &e)) > 0) {
+		buf_add(out, some, (size_t)n);
+		k->ops->data(k, some, (size_t)n, &e);
+	}
+	if (n < 0) {
+		buf_printf(out, "!%s", err_cause(e));
+		err_free(e);
+	}
+}
+
+/* The list as text; its digest as the sink sees it. */
+static void show(const struct picked *p, bool attrs, struct buf *out, struct digest *digest)
+{
+	struct sink *k = content_sink_new(digest);
+	struct entries *src = picked_entries(p, NULL, NULL);
+	const struct entry *en = NULL;
+	struct err *e = NULL;
+	int rc;
+
+	while ((rc = entries_next(src, &en, &e)) == 1) {
+		k->ops->entry(k, en, &e);
+		buf_printf(out, "%s%s%s", out->n ? " " : "", en->path, en->type == ENTRY_DIR ? "/" : "");
+		if (en->type == ENTRY_FILE) {
+			buf_char(out, '=');
+			put_bytes(src, k, out);
+		} else if (en->type != ENTRY_DIR) {
+			buf_printf(out, "%c%s", en->type == ENTRY_SYMLINK ? '>' : en->type == ENTRY_LINK ? ':' : en->type,
+				   en->link ? en->link : "");
+		}
+		for (size_t i = 0; i < en->nxattr; i++)
+			buf_printf(out, "[%s]", en->xattr[i].name);
+		if (attrs)
+			buf_printf(out, "@%04o:%u:%u:%ld", en->mode, en->uid, en->gid, en->mtime);
+	}
+	if (rc < 0) {
+		buf_printf(out, "!%s", err_cause(e));
+		err_free(e);
+	}
+	k->ops->end(k, NULL);
+	sink_free(&k);
+	entries_close(src, NULL);
+}
+
+/* ---- the cases */
+
+struct tcase {
+	const char *name, *src, *dest, *want, *err;
+	const char *target;              /* what the stage has */
+	const char *tree;                /* instead of H.4's context */
+	const char *ignore, *exclude, *chmod;
+	const char *chown;               /* "uid:gid" */
+	bool parents, link, attrs;
+};
+
+#define OK(n, s, d, ...) { .name = n, .src = s, .dest = d, .want = __VA_ARGS__ }
+#define BAD(n, s, d, ...) { .name = n, .src = s, .dest = d, .err = __VA_ARGS__ }
+#define H4 "f=F d/ d/x=X d/s/ d/s/y=Y d/m>x l>d"
+#define ALL "a/ a/m>x a/s/ a/s/y=Y a/x=X"
+
+static const struct tcase cases[] = {
+	/* Appendix H.4, in its order */
+	OK("H.4 file to a path", "f", "/a", "a=F"),
+	OK("H.4 file into a directory", "f", "/a/", "a/ a/f=F"),
+	OK("H.4 directory contents", "d", "/a", ALL),
+	OK("H.4 directory with slash", "d/", "/a", ALL),
+	OK("H.4 directory with dot", "d/.", "/a", ALL),
+	OK("H.4 link to a directory", "l", "/a", ALL),
+	OK("H.4 link to a file is followed, its own name kept", "d/m", "/a/", "a/ a/m=X"),
+	OK("H.4 wildcard flattens directories and follows links", "d/*", "/a/", "a/ a/m=X a/x=X a/y=Y"),
+	OK("H.4 file and directory", "f d", "/a/", "a/ a/f=F a/m>x a/s/ a/s/y=Y a/x=X"),
+	OK("H.4 the last of two files wins", "f d/x", "/a", "a=X"),
+	OK("H.4 wildcard without match", "no*", "/a/", ""),
+	BAD("H.4 wildcard in a missing directory", "no/*", "/a/", "lstat /no: no such file or directory"),
+	BAD("H.4 missing file", "nofile", "/a/", "\"/nofile\": not found"),
+	OK("H.4 dot-dot is clamped", "../f", "/a", "a=F"),
+	OK("H.4 empty word is the whole context", "''", "/a", "a/ a/d/ a/d/m>x a/d/s/ a/d/s/y=Y a/d/x=X a/f=F a/l>d"),
+	BAD("H.4 directory mark on a file", "f", "/a/", "'/a': not a directory", .target = "a=old"),
+	OK("H.4 parents", "d/s/y", "/a", "a/ a/d/ a/d/s/ a/d/s/y=Y", .parents = true),
+	OK("H.4 parents with a pivot", "d/./s/y", "/a", "a/ a/s/ a/s/y=Y", .parents = true),
+	OK("H.4 exclude a directory", "d", "/a", "a/ a/m>x a/x=X", .exclude = "s"),
+	OK("H.4 exclude is not recursive", "d", "/a", ALL, .exclude = "y"),
+
+	/* 9.2 */
+	OK("9.2 leading slash has no meaning", "/d/x", "/a", "a=X"),
+	OK("9.2 dot-dot inside is lexical", "d/s/../x", "/a", "a=X"),
+	OK("9.2 trailing slash on a file", "f/", "/a/", "a/ a/f=F"),
+	OK("9.2 links in the middle", "l/s/y", "/a", "a=Y"),
+	OK("9.2 absolute links stay inside", "abs", "/a", "a=S", .tree = "abs>/etc/s etc/ etc/s=S"),
+	OK("9.2 dot-dot links stay inside", "up", "/a", "a=S", .tree = "up>../../../etc/s etc/ etc/s=S"),
+	BAD("9.2 a link out of the context is missing", "out", "/a", "\"/out\": not found", .tree = "out>/root/nothing-here"),
+	BAD("9.2 a circle of links", "c", "/a", "too many levels of symbolic links", .tree = "c>c"),
+	BAD("9.2 a path through a file", "f/x", "/a", "\"/f/x\": not found"),
+	OK("9.2 backslash in a literal", "w\\x", "/a", "a=W", .tree = "w\\x=W"),
+	OK("9.2 bracket names a star", "[*]", "/a", "a=S", .tree = "*=S b=B"),
+	OK("9.2 escaped star in a pattern", "\\*?", "/a/", "a/ a/*1=S", .tree = "*1=S b1=B"),
+	OK("9.2 star takes hidden names", "*", "/a/", "a/ a/.h=H a/b=B", .tree = ".h=H b=B"),
+	OK("9.2 star does not cross a slash", "*/y", "/a/", ""),
+	OK("9.2 two levels", "*/*/y", "/a/", "a/ a/y=Y"),
+	OK("9.2 double star is a star", "**", "/a/", "a/ a/f=F a/m>x a/s/ a/s/y=Y a/x=X"),
+	OK("9.2 a matched link is followed", "l*", "/a/", ALL),
+	OK("9.2 wildcard directories are not followed through links", "?/x", "/a/", "a/ a/x=X"),
+	OK("9.2 literal directories of a pattern are", "l/[x]", "/a/", "a/ a/x=X"),
+	BAD("9.2 a dangling match fails", "*", "/a/", "\"/bad\": not found", .tree = "bad>nowhere f=F"),
+	BAD("9.2 malformed pattern", "d/[a", "/a/", "syntax error in pattern"),
+	BAD("9.2 a file is no directory for a pattern", "f/*", "/a/", "lstat /f: no such file or directory"),
+	OK("9.2 root", "/", "/a", "a/ a/f=F", .tree = "f=F"),
+	OK("9.2 matches are applied in order", "d*/x", "/a", "a=2", .tree = "d1/ d1/x=1 d2/ d2/x=2"),
+	BAD("9.2 wording with exclude", "nofile", "/a", "lstat /nofile: no such file or directory", .exclude = "q"),
+
+	/* 9.3 */
+	OK("9.3 into an existing directory", "f", "/a", "a/@0700:1:2:5 a/f=F@0644:0:0:100", .target = "a/@700:1:2:5", .attrs = true),
+	OK("9.3 existing parents are repeated", "f", "/t/u/", "t/@1777:3:4:5 t/u/@0755:0:0:100 t/u/f=F@0644:0:0:100",
+	   .target = "t/@1777:3:4:5", .attrs = true),
+	BAD("9.3 a directory in the way of a file", "f", "/a/", "cannot replace to directory '/a/f'", .target = "a/ a/f/"),
+	OK("9.3 an existing file is replaced", "f", "/a", "a=F", .target = "a=old"),
+	OK("9.3 a link at the place is replaced", "f", "/a/", "a/ a/f=F", .target = "a/ a/f>x a/x=q"),
+	OK("9.3 a destination link is followed", "f", "/a", "b=F", .target = "a>b b=old"),
+	OK("9.3 a dangling destination link too", "f", "/a", "b/ b/c=F", .target = "a>b/c"),
+	OK("9.3 links on the way", "f", "/bin/x", "usr/ usr/bin/ usr/bin/x=F", .target = "bin>usr/bin usr/ usr/bin/"),
+	OK("9.3 absolute link with dot-dot", "f", "/l/x", "x=F", .target = "l>/../.. q/"),
+	BAD("9.3 a parent that is a file", "f", "/a/b", "not a directory", .target = "a=old"),
+	BAD("9.3 directory onto a file", "d", "/a", "cannot copy to non-directory", .target = "a=old"),
+	BAD("9.3 directory onto a file with slash", "d", "/a/", "'/a': not a directory", .target = "a=old"),
+	BAD("9.3 directory onto an earlier file", "f d", "/a", "cannot copy to non-directory"),
+	OK("9.3 dot mark", "f", "/a/.", "a/ a/f=F"),
+	OK("9.3 root is a directory", "f", "/", "f=F"),
+	OK("9.3 parents get the octal mode", "f", "/p/q", "p/@0644:0:0:100 p/q=F@0644:0:0:100", .chmod = "0644", .attrs = true),
+	OK("9.3 parents ignore a symbolic mode", "f", "/p/q", "p/@0755:0:0:100 p/q=F@0744:0:0:100", .chmod = "u+x", .attrs = true),
+	OK("9.3 parents get the owner", "f", "/p/q", "p/@0755:7:8:100 p/q=F@0644:7:8:100", .chown = "7:8", .attrs = true),
+	OK("9.3 new parents are as old as the newest below", "a b", "/p/q/",
+	   "p/@0755:0:0:9 p/q/@0755:0:0:9 p/q/a=1@0644:0:0:9 p/q/b=2@0644:0:0:7", .tree = "a=1@644:0:0:9 b=2@644:0:0:7",
+	   .attrs = true),
+
+	/* 9.4 */
+	OK("9.4 links inside stay links", "d", "/a", "a/ a/abs>/etc a/dead>nowhere", .tree = "d/ d/abs>/etc d/dead>nowhere"),
+	OK("9.4 merging replaces a link by a file", "d", "/a", "a/ a/x=X", .tree = "d/ d/x=X", .target = "a/ a/x>y"),
+	OK("9.4 merging replaces a file by a link", "d", "/a", "a/ a/x>z", .tree = "d/ d/x>z", .target = "a/ a/x=y"),
+	BAD("9.4 a directory over a link", "d", "/a", "cannot copy to non-directory: '/a/s'", .tree = "d/ d/s/ d/s/y=Y",
+	   .target = "a/ a/s>b b/"),
+	BAD("9.4 a file over a directory", "d", "/a", "cannot replace to directory '/a/s' with file", .tree = "d/ d/s=Y",
+	   .target = "a/ a/s/"),
+
+	/* 9.5 */
+	OK("9.5 all twelve mode bits", "f", "/a", "a=F@6755:0:0:100", .tree = "f=F@6755", .attrs = true),
+	OK("9.5 existing sub-directories are updated, the top gets the time", "d", "/a",
+	   "a/@0711:5:5:60 a/s/@0750:0:0:40 a/s/y=Y@0644:0:0:100", .tree = "d/@700:0:0:60 d/s/@750:0:0:40 d/s/y=Y",
+	   .target = "a/@711:5:5:1 a/s/@777:5:5:1", .attrs = true),
+	OK("9.5 hard links of one source", "d", "/a", "a/ a/x=X a/y:a/x", .tree = "d/ d/x=X d/y:d/x"),
+	OK("9.5 not of two sources", "d/x d/y", "/a/", "a/ a/x=X a/y=X", .tree = "d/ d/x=X d/y:d/x"),
+	OK("9.5 matches of one pattern are one source", "d/*", "/a/", "a/ a/x=X a/y:a/x", .tree = "d/ d/x=X d/y:d/x"),
+	OK("9.5 the data moves on when the first name is replaced", "d f/x", "/a/", "a/ a/x=N a/y=X a/z:a/y",
+	   .tree = "d/ d/x=X d/y:d/x d/z:d/x f/ f/x=N"),
+	OK("9.5 chmod and chown", "d", "/a",
+	   "a/@0705:7:8:100 a/m>x@0777:7:8:100 a/s/@0705:7:8:100 a/s/y=Y@0705:7:8:100 a/x=X@0705:7:8:100", .chmod = "0705",
+	   .chown = "7:8", .attrs = true),
+
+	/* 9.7 */
+	OK("9.7 four digits", "f", "/a", "a=F@4711:0:0:100", .chmod = "4711", .attrs = true),
+	BAD("9.7 nine is not octal", "f", "/a",
+	   "invalid chmod parameter: '888'. it should be octal string and between 0 and 07777", .chmod = "888"),
+	BAD("9.7 too large", "f", "/a", "invalid chmod parameter: '10000'", .chmod = "10000"),
+	BAD("9.7 hexadecimal", "f", "/a", "invalid chmod parameter: '0x1'", .chmod = "0x1"),
+	BAD("9.7 nonsense", "f", "/a", "invalid syntax", .chmod = "rwx"),
+	BAD("9.7 empty clause", "f", "/a", "invalid syntax", .chmod = "u+x,"),
+	OK("9.7 empty is not given", "f", "/a", "a=F@0644:0:0:100", .chmod = "", .attrs = true),
+
+	/* 9.9 */
+	OK("9.9 link does not see directories", "f", "/etc", "etc=F", .link = true, .target = "etc/@711"),
+	OK("9.9 link does not follow links", "f", "/l/x", "l/@0755:0:0:100 l/x=F@0644:0:0:100", .link = true,
+	   .target = "l>usr usr/", .attrs = true),
+
+	/* 9.10: tree a/b/c.txt x/y.txt */
+#define P10 .tree = "a/ a/b/ a/b/c.txt=C x/ x/y.txt=Y", .parents = true
+	OK("9.10 full path", "a/b/c.txt", "/d/", "d/ d/a/ d/a/b/ d/a/b/c.txt=C", P10),
+	OK("9.10 pivot", "./a/./b/c.txt", "/d/", "d/ d/b/ d/b/c.txt=C", P10),
+	OK("9.10 directory", "a/b", "/d/", "d/ d/a/ d/a/b/ d/a/b/c.txt=C", P10),
+	OK("9.10 double star", "**/*.txt", "/d/", "d/ d/a/ d/a/b/ d/a/b/c.txt=C d/x/ d/x/y.txt=Y", P10),
+	OK("9.10 one level", "*/*.txt", "/d/", "d/ d/x/ d/x/y.txt=Y", P10),
+	OK("9.10 pivot and double star", "a/./**/*.txt", "/d/", "d/ d/b/ d/b/c.txt=C", P10),
+	OK("9.10 wildcard base", "*/./*.txt", "/d/", "d/ d/y.txt=Y", P10),
+	BAD("9.10 missing literal", "a/q", "/d/", "\"/a/q\": not found", P10),
+	BAD("9.10 missing base", "q/./x", "/d/", "lstat /q: no such file or directory", P10),
+	OK("9.10 no match makes the destination", "q*", "/d/", "d/", P10),
+	OK("9.10 wildcard base without match does nothing", "q*/./x", "/d/", "", P10),
+	OK("9.10 empty pattern takes everything", "a/./", "/d/", "d/ d/b/ d/b/c.txt=C", P10),
+	OK("9.10 dot takes everything", ".", "/d", "d/ d/a/ d/a/b/ d/a/b/c.txt=C d/x/ d/x/y.txt=Y", P10),
+	OK("9.10 destination is a directory without slash", "x/y.txt", "/d", "d/ d/x/ d/x/y.txt=Y", P10),
+	OK("9.10 exclude is relative to the base", ".", "/d", "d/ d/a/ d/a/b/ d/a/b/c.txt=C", P10, .exclude = "x"),
+	OK("9.10 a final link stays one", "d/m", "/a", "a/ a/d/ a/d/m>x", .parents = true),
+	BAD("9.10 a path through a link", "l/x", "/a", "\"/l/x\": not found", .parents = true),
+	OK("9.10 the base may be a link", "l/./x", "/a", "a/ a/x=X", .parents = true),
+	OK("9.10 new leading directories are the source's", "d/s/y", "/a",
+	   "a/@0755:0:0:100 a/d/@0710:0:0:60 a/d/s/@0750:0:0:40 a/d/s/y=Y@0644:0:0:100", .parents = true, .attrs = true,
+	   .tree = "d/@710:0:0:60 d/s/@750:0:0:40 d/s/y=Y"),
+	OK("9.10 existing ones get its bits", "d/s/y", "/a",
+	   "a/@0755:0:0:1 a/d/@0710:9:9:1 a/d/s/@0700:7:7:40 a/d/s/y=Y@0700:7:7:100", .parents = true, .attrs = true,
+	   .tree = "d/@710:0:0:60 d/s/@750:0:0:40 d/s/y=Y", .target = "a/@755:0:0:1 a/d/@777:9:9:1", .chmod = "0700",
+	   .chown = "7:7"),
+	OK("9.10 several sources", "a/b/c.txt x/y.txt", "/d/", "d/ d/a/ d/a/b/ d/a/b/c.txt=C d/x/ d/x/y.txt=Y", P10),
+
+	/* 9.11 */
+	OK("9.11 pattern below", "d", "/x/", "x/ x/sub/ x/sub/a.txt=2", .tree = "d/ d/a.txt=1 d/sub/ d/sub/a.txt=2", .exclude = "*.txt"),
+	OK("9.11 recursive pattern", "d", "/x/", "x/ x/sub/", .tree = "d/ d/a.txt=1 d/sub/ d/sub/a.txt=2", .exclude = "**/*.txt"),
+	OK("9.11 leading slash never matches", "d", "/x/", "x/ x/a=1", .tree = "d/ d/a=1", .exclude = "/a"),
+	OK("9.11 named files are not subject", "f", "/a", "a=F", .exclude = "f"),
+	OK("9.11 matched ones neither", "f*", "/a/", "a/ a/f=F", .exclude = "f"),
+	OK("9.11 rescued below an excluded directory", "d", "/a", "a/ a/s/ a/s/y=Y",
+	   .tree = "d/ d/s/ d/s/y=Y d/s/z=Z d/t/ d/t/u=U", .exclude = "s\nt\n!s/y"),
+	OK("9.11 everything excluded", "d", "/a", "a/", .exclude = "**"),
+
+	/* 12.3, 12.4 */
+	BAD("12 ignored is missing", "f", "/a", "\"/f\": not found", .ignore = "f"),
+	OK("12 ignored inside a directory", "d", "/a", "a/ a/m>x a/x=X", .ignore = "d/s"),
+	OK("12 ignored for wildcards", "d/*", "/a/", "a/ a/x=X", .ignore = "d/s\nd/m"),
+	OK("12 rescued from an ignored directory", "d", "/a", "a/ a/s/ a/s/y=Y", .ignore = "d\n!d/s/y"),
+	BAD("12 an ignored directory without rescue", "d", "/a", "\"/d\": not found", .ignore = "d\n!d/q"),
+	OK("12 star and a kept directory", ".", "/a", "a/ a/d/ a/d/m>x a/d/s/ a/d/s/y=Y a/d/x=X", .ignore = "*\n!d"),
+	BAD("12 a link to something ignored", "l", "/a", "\"/l\": not found", .ignore = "d"),
+	OK("12 parents do not see it", "**/y", "/a", "a/", .ignore = "d/s", .parents = true),
+};
+
+static size_t split_words(char *text, struct pick_source *to)
+{
+	size_t n = 0;
+	char *save = NULL;
+
+	for (char *w = strtok_r(text, " ", &save); w; w = strtok_r(NULL, " ", &save))
+		to[n++] = (struct pick_source){ .path = strcmp(w, "''") == 0 ? "" : w, .content_fd = -1 };
+	return n;
+}
+
+static void run_case(const struct tcase *c)
+{
+	AUTO(buf_freep) struct buf got = BUF_MAX(1 << 20);
+	AUTO(pats_freep) struct pats *ignore = make_pats(c->ignore, true);
+	AUTO(pats_freep) struct pats *exclude = make_pats(c->exclude, false);
+	AUTO(view_freep) struct view *target = make_view(c->target);
+	AUTO(picked_freep) struct picked *p = NULL;
+	struct pick_source source[8];
+	char *words = mem_str(c->src);
+	struct pick_req r = { .source = source, .dest = c->dest, .chmod = c->chmod, .exclude = exclude, .parents = c->parents,
+			      .link = c->link, .now = NOW, .spool = -1 };
+	struct digest a, b;
+	struct err *e = NULL;
+	int dir = fresh_dir();
+
+	make_tree(dir, c->tree ? c->tree : H4);
+	r.nsource = split_words(words, source);
+	r.has_owner = c->chown && sscanf(c->chown, "%u:%u", &r.uid, &r.gid) == 2;
+	struct pick_tree *t = pick_tree_dir(dir, ignore);
+	int rc = pick_run(t, target, &r, &p, &e);
+	if (c->err) {
+		ok(rc < 0 && (strstr(err_text(e), c->err) || strstr(err_cause(e), c->err)), "%s", c->name);
+		if (rc == 0 || !(strstr(err_text(e), c->err) || strstr(err_cause(e), c->err)))
+			printf("#   got:  %s\n#   want: %s\n", rc ? err_text(e) : "success", c->err);
+	} else if (rc < 0) {
+		ok(false, "%s: %s: %s", c->name, err_text(e), err_cause(e));
+	} else {
+		show(p, c->attrs, &got, &a);
+		is_str(got.p ? got.p : "", c->want, c->name);
+		if (picked_digest(p, NULL, NULL, NULL, UINT64_MAX, &b, &e) != 0 || !digest_equal(&a, &b))
+			ok(false, "%s: digests differ", c->name);
+	}
+	err_free(e);
+	pick_tree_free(t);
+	free(words);
+	remove_dir(dir);
+}
+
+int main(void)
+{
+	umask(022);
+	for (size_t i = 0; i < countof(cases); i++)
+		run_case(&cases[i]);
+	return done_testing();
+}
