@@ -189,8 +189,7 @@ int entry_path_clean(struct slice name, bool clamp_dotdot, struct buf *out, stru
 	if (name.n && memchr(name.p, 0, name.n))
 		return bad_name(e, name, "contains a NUL byte");
 	while (rest.n) {
-		if (!slice_cut(rest, '/', &part, &rest))
-			rest = SLICE_NONE;
+		slice_cut(rest, '/', &part, &rest);
 		if (part.n == 0 || slice_is(part, "."))
 			continue;
 		if (slice_is(part, "..")) {

@@ -22,18 +22,12 @@ static bool account(struct slice text, struct slice name, bool has_group, uint32
 	while (text.n) {
 		unsigned n = 0;
 
-		if (!slice_cut(text, '\n', &line, &text)) {
-			line = text;
-			text = SLICE_NONE;
-		}
+		slice_cut(text, '\n', &line, &text);
 		if (line.n > LINE_MOST)
 			continue;
 		line = slice_trim(line, " \t\r");
 		for (rest = line; n < countof(part) && rest.p; n++)
-			if (!slice_cut(rest, ':', &part[n], &rest)) {
-				part[n] = rest;
-				rest = SLICE_NONE;
-			}
+			slice_cut(rest, ':', &part[n], &rest);
 		if (n < (has_group ? 4U : 3U) || !slice_equal(part[0], name) || !numeric(part[2], id))
 			continue;
 		if (!has_group || numeric(part[3], group))
@@ -69,8 +63,6 @@ int view_owner(const struct view *v, const char *spec, bool empty_fs, uint32_t *
 	bool has_group = slice_cut(all, ':', &user, &group), found;
 	uint32_t u = 0, g = 0, id = 0;
 
-	if (!has_group)
-		user = all;
 	if (user.n == 0 || slice_is(user, "root"))
 		u = g = 0;
 	else if (numeric(user, &u))
