@@ -12,14 +12,18 @@ struct app {
 	struct report *report;
 	const char *root;                /* --root / --storage, or NULL */
 	const char *driver;              /* --storage-driver: "auto", "overlay", ... */
-	const char *driver_chosen;       /* set by app_driver() */
+	char driver_chosen[32];          /* set by app_driver(); "" while unknown */
 	int interrupted;                 /* signal number, 0: none */
+	bool flavoured;                  /* the store knows the id map in force */
 	bool debug;
 	unsigned next_id;                /* of steps and transfers shown by report */
+	struct trees *trees;             /* unpacking in flight (build/trees.h) */
 };
 /* Open the store at the first need. */
 int app_store(struct app *a, struct err **e);
-/* Probe the storage drivers in a mapped worker at the first need and say which it took. Result kept per boot in the store. */
-int app_driver(struct app *a, struct err **e);
+/* Probe the storage drivers in a mapped worker at the first need and say which it took. The answer is kept per boot in the store, so
+ * then() usually runs at once. driver: what to use. */
+typedef void app_driver_then(void *arg, const char *driver, struct err *take_err);
+int app_driver(struct app *a, app_driver_then *then, void *arg, struct err **e);
 /* Flavour of unpacked layers for the id map in force; sets it on the store. */
 int app_flavour(struct app *a, struct err **e);

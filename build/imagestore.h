@@ -21,11 +21,14 @@ struct pulled {
 	struct image image;
 	struct digest root, manifest, config;
 	char *source;
+	bool fresh;                      /* came over the network just now: its name is not recorded yet */
 };
 void pulled_clear(struct pulled *p);
-/* By mode: from the store or from the registry (mirrors included), with blobs. save: record the name. */
+/* By mode: from the store or from the registry (mirrors included), with blobs and listings. unpack: layers are unpacked while the
+ * next ones arrive. The name is not recorded: imagestore_keep() does that, after the store's sync. */
 int imagestore_pull(struct app *a, const struct ref *ref, const struct platform *p, enum pull_mode mode, const struct transfer_opts *o,
-		    bool save, struct pulled *ret, struct err **e);
+		    bool unpack, struct pulled *ret, struct err **e);
+int imagestore_keep(struct app *a, const struct ref *ref, const struct pulled *p, struct err **e);
 /* Every layer gets a blob with that compression (NULL: whatever blob there is, else zstd); layers[] of im are updated.
  * force: also layers that have a blob of another kind. */
 int imagestore_blobs(struct app *a, struct image *im, const char *comp, int level, bool force, struct err **e);

@@ -70,5 +70,12 @@ struct build_req {
 };
 void req_clear(struct build_req *r);
 
-/* The whole build: parse, plan, run, export. What --iidfile and --metadata-file ask for is written too. */
-int build_run(struct app *a, const struct build_req *r, struct err **e);
+/* The whole build: parse, plan, run, export; or, by r->call, only what is checked and listed (printed by the command from `text`). What
+ * --iidfile and --metadata-file ask for is written too. */
+struct build_done {
+	struct digest config;            /* image id; zero when nothing was built */
+	struct digest manifest;          /* of what was pushed or exported; zero: none */
+	struct buf text;                 /* of --call=check|outline|targets; max set by build_run */
+	int status;                      /* exit status of a call; 0 for a build */
+};
+int build_run(struct app *a, const struct build_req *r, struct build_done *ret, struct err **e);

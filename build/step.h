@@ -20,6 +20,7 @@ struct pstage;
 struct step;
 struct eval;
 struct tree_ref;
+struct base_image;
 
 /* One row per instruction (parser/instr.def): the symbol op_<ID> in build/op/<id>.c, or meta.c. */
 struct op {
@@ -78,6 +79,7 @@ struct tree_ref {
 	enum tree_kind kind;
 	struct pstage *stage;            /* TREE_STAGE */
 	struct image *image;             /* TREE_IMAGE (digest known) */
+	struct base_image *base;
 	int dir;                         /* TREE_DIR: a named context directory's fd */
 	const struct pats *ignore;
 	const char *name;
@@ -120,11 +122,20 @@ struct step {
 	char frozen[96];                 /* "tmp/<id>/<n>/fs" once frozen and not committed yet; "" otherwise */
 	size_t history;                  /* index of its history entry among the stage's new ones */
 	void *run;                       /* the operation's running state */
+	struct job *job;                 /* what runs for it now: cancelled when another step failed */
+	bool packed;                     /* made[] is there, waiting to be committed */
+	bool wait_parent;                /* may hit by content key once its frozen parent is packed */
+	struct step_made *made;
+	void (*resume)(struct step *s);  /* called once everything below is committed */
+	size_t ordinal;                  /* place in the stage, for the slot of reasons */
 };
 struct app *step_app(const struct step *s);
 const struct build_req *step_req(const struct step *s);
-/* The merged view below the step (its parent chain); new, the caller frees. Empty view for scratch. */
+/* The merged view below the step (its parent chain): borrowed, valid until the step is done (it grows with the stage, so that a chain of
+ * n steps opens n listings, not n*n). Empty for scratch. */
 int step_view(struct step *s, struct view **ret, struct err **e);
+/* The diff IDs below the step, bottom first; borrowed from the plan's arena. For a mapped job that opens the view itself. */
+int step_lower(struct step *s, const struct digest **ret, size_t *n, struct err **e);
 /* Parent chain as a key input "parent" (def and, when known, content). */
 void step_key_parent(struct step *s, struct keyer *k);
 /* The compression its blob should have for the outputs asked for. */

@@ -257,6 +257,14 @@ size_t config_history_count(const struct image *im)
 	return list ? jval_len(list) : 0;
 }
 
+bool config_history_empty(const struct image *im, size_t i)
+{
+	const struct jval *list = jval_get(im->config, "history");
+	bool empty = false;
+
+	return list && jval_get_bool(jval_at(list, i), "empty_layer", &empty, NULL) == 0 && empty;
+}
+
 void config_layer(struct image *im, const struct image_layer *l)
 {
 	im->layer = mem_grow(im->layer, im->nlayer + 1, sizeof(*im->layer));

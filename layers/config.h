@@ -33,5 +33,6 @@ void config_layer(struct image *im, const struct image_layer *l);               
  * were inherited and keep their times. */
 void config_finish(struct image *im, const struct platform *p, size_t base_history, int64_t epoch);
 size_t config_history_count(const struct image *im);
+bool config_history_empty(const struct image *im, size_t i);            /* an entry without a layer */
 /* The time of entry i of the whole history, once its layer is made. */
 void config_history_time(struct image *im, size_t i, int64_t created);

@@ -1,0 +1,369 @@
+/* build/call.c - --call=check, outline, targets: what a Dockerfile says, without building it (spec/dockerfile.md 16). */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "build/plan.h"
+#include "parser/diag.h"
+#include "parser/flags.h"
+
+static struct jval *location(unsigned line, unsigned end)
+{
+	struct jval *o = jval_obj(), *ranges = jval_arr(), *range = jval_obj(), *from = jval_obj(), *to = jval_obj();
+
+	jval_set_int(from, "line", line);
+	jval_set_int(to, "line", end);
+	jval_set(range, "start", from);
+	jval_set(range, "end", to);
+	jval_add(ranges, range);
+	jval_set_int(o, "sourceIndex", 0);
+	jval_set(o, "ranges", ranges);
+	return o;
+}
+
+static struct jval *sources(const struct plan *p)
+{
+	struct jval *list = jval_arr(), *o = jval_obj();
+
+	jval_set_str(o, "filename", source_name(p->file->source));
+	jval_set_str(o, "language", "Dockerfile");
+	jval_set_slice(o, "text", source_text(p->file->source));
+	jval_add(list, o);
+	return list;
+}
+
+/* Doc comment (16.4): the first line of the block above that starts with the name. */
+static const char *described(const struct instr *in, const char *name, size_t *n)
+{
+	for (const char *line = in->doc_comment; *line;) {
+		size_t len = strcspn(line, "\n"), k = strlen(name);
+
+		if (strncmp(line, name, k) == 0 && line[k] == ' ') {
+			*n = len - k - 1;
+			return line + k + 1;
+		}
+		line += len + (line[len] == '\n');
+	}
+	*n = 0;
+	return "";
+}
+
+/* ---- check */
+
+static int by_line(const void *a, const void *b)
+{
+	const struct lint_finding *x = a, *y = b;
+
+	return x->line < y->line ? -1 : x->line > y->line;
+}
+
+static void check_text(const struct plan *p, struct buf *out)
+{
+	size_t n = p->lint.nfound;
+
+	if (n == 0) {
+		buf_str(out, "Check complete, no warnings found.\n");
+		return;
+	}
+	buf_printf(out, "Check complete, %zu warning%s been found!\n", n, n == 1 ? " has" : "s have");
+	for (size_t i = 0; i < n; i++) {
+		const struct lint_finding *f = &p->lint.found[i];
+		char url[160];
+		const char *u = lint_url(f->rule, url, sizeof(url));
+
+		buf_printf(out, "\nWARNING: %s%s%s\n%s\n%s:%u\n", lint_table[f->rule].name, u ? " - " : "", u ? u : "", f->detail,
+			   source_name(p->file->source), f->line);
+		if (f->at.to > f->at.from)
+			diag_excerpt(p->file->source, f->at, out);
+	}
+}
+
+static struct jval *check_json(const struct plan *p)
+{
+	struct jval *o = jval_obj(), *list = jval_arr();
+
+	for (size_t i = 0; i < p->lint.nfound; i++) {
+		const struct lint_finding *f = &p->lint.found[i];
+		struct jval *w = jval_obj();
+		char url[160];
+
+		jval_set_str(w, "ruleName", lint_table[f->rule].name);
+		jval_set_str(w, "description", lint_table[f->rule].description);
+		jval_set_str(w, "url", lint_url(f->rule, url, sizeof(url)));
+		jval_set_str(w, "detail", f->detail);
+		jval_set(w, "location", location(f->line, f->end_line));
+		jval_add(list, w);
+	}
+	jval_set(o, "warnings", list);
+	jval_set(o, "sources", sources(p));
+	return o;
+}
+
+/* ---- targets */
+
+static struct jval *targets_json(const struct plan *p)
+{
+	struct jval *o = jval_obj(), *list = jval_arr();
+
+	for (size_t i = 0; i < p->nstage; i++) {
+		const struct stage *st = p->stage[i].st;
+		struct jval *t = jval_obj();
+		size_t n;
+		const char *text = st->name ? described(st->from, st->name, &n) : "";
+
+		if (st->name)
+			jval_set_str(t, "name", st->name);
+		if (i + 1 == p->nstage)
+			jval_set_bool(t, "default", true);
+		if (*text)
+			jval_set_slice(t, "description", (struct slice){ text, n });
+		jval_set_str(t, "base", st->base);
+		if (st->platform)
+			jval_set_str(t, "platform", st->platform);
+		jval_set(t, "location", location(st->from->line, st->from->end_line));
+		jval_add(list, t);
+	}
+	jval_set(o, "targets", list);
+	jval_set(o, "sources", sources(p));
+	return o;
+}
+
+static void targets_text(const struct plan *p, struct buf *out)
+{
+	buf_printf(out, "%-24s %s\n", "TARGET", "DESCRIPTION");
+	for (size_t i = 0; i < p->nstage; i++) {
+		const struct stage *st = p->stage[i].st;
+		bool last = i + 1 == p->nstage;
+		size_t n = 0;
+		const char *text = st->name ? described(st->from, st->name, &n) : "";
+		AUTO(mem_freep) char *name = mem_printf("%s%s%s", st->name ? st->name : "", st->name && last ? " " : "", last ? "(default)" : "");
+
+		buf_printf(out, "%-24s %.*s\n", name, (int)n, text);
+	}
+}
+
+/* ---- outline */
+
+struct outline_row {
+	const char *kind, *name, *value;
+	const char *text;
+	size_t ntext;
+	bool required;
+	unsigned line, end;
+};
+struct outline {
+	struct outline_row *row;
+	size_t n, cap;
+};
+
+static struct outline_row *outline_add(struct outline *o, const char *kind, const char *name, const struct instr *in)
+{
+	for (size_t i = 0; i < o->n; i++) {
+		if (strcmp(o->row[i].kind, kind) == 0 && strcmp(o->row[i].name, name) == 0)
+			return NULL;
+	}
+	MEM_ROOM(o->row, o->n, o->cap);
+	o->row[o->n] = (struct outline_row){ .kind = kind, .name = name, .line = in->line, .end = in->end_line };
+	return &o->row[o->n++];
+}
+
+static const char *global_now(const struct plan *p, const char *name)
+{
+	for (size_t i = 0; i < p->nglobal; i++) {
+		if (strcmp(p->global[i].key, name) == 0)
+			return p->global[i].value;
+	}
+	return NULL;
+}
+
+static void outline_arg(struct plan *p, struct outline *o, const struct instr *in, const char *name, const char *value)
+{
+	struct outline_row *r;
+
+	/* One that only imports a global is listed at the global's line. */
+	for (size_t i = 0; i < p->file->nglobal; i++) {
+		for (size_t k = 0; k < p->file->global[i]->npair; k++) {
+			if (strcmp(p->file->global[i]->pair[k].key, name) == 0)
+				in = p->file->global[i];
+		}
+	}
+	r = outline_add(o, "arg", name, in);
+	if (r) {
+		r->value = value ? value : global_now(p, name);
+		r->text = described(in, name, &r->ntext);
+	}
+}
+
+static void outline_mounts(struct plan *p, struct outline *o, const struct instr *in)
+{
+	for (size_t i = 0; i < in->nflag; i++) {
+		char **v = NULL;
+		size_t n = 0;
+		const char *type = "bind", *id = NULL;
+		bool required = false;
+
+		if (strcmp(in->flag[i].name, "mount") != 0 || csv_split(slice_of(in->flag[i].value), &v, &n, NULL) < 0)
+			continue;
+		for (size_t k = 0; k < n; k++) {
+			if (strncmp(v[k], "type=", 5) == 0)
+				type = v[k] + 5;
+			else if (strncmp(v[k], "id=", 3) == 0 || strncmp(v[k], "src=", 4) == 0 || strncmp(v[k], "source=", 7) == 0)
+				id = strchr(v[k], '=') + 1;
+			else if (strncmp(v[k], "required", 8) == 0)
+				required = !strstr(v[k], "=false") && !strstr(v[k], "=0");
+		}
+		if (strcmp(type, "secret") == 0 || strcmp(type, "ssh") == 0) {
+			const char *name = arena_str(&p->arena, slice_of(id ? id : "default"));
+			struct outline_row *r = outline_add(o, strcmp(type, "ssh") == 0 ? "ssh" : "secret", name, in);
+
+			if (r)
+				r->required = required;
+		}
+		csv_free(v, n);
+	}
+}
+
+static void outline_collect(struct plan *p, struct outline *o)
+{
+	for (size_t i = 0; i < p->nstage; i++) {
+		struct pstage *ps = &p->stage[i];
+
+		for (size_t k = 0; ps->needed && k < ps->ninstr; k++) {
+			const struct instr *in = ps->instr[k];
+
+			for (size_t j = 0; in->id == INSTR_ARG && j < in->npair; j++)
+				outline_arg(p, o, in, in->pair[j].key, eval_get(&ps->eval, in->pair[j].key));
+			if (in->id == INSTR_RUN)
+				outline_mounts(p, o, in);
+		}
+	}
+}
+
+static struct jval *outline_list(const struct outline *o, const char *kind)
+{
+	struct jval *list = jval_arr();
+
+	for (size_t i = 0; i < o->n; i++) {
+		const struct outline_row *r = &o->row[i];
+		struct jval *v;
+
+		if (strcmp(r->kind, kind) != 0)
+			continue;
+		v = jval_obj();
+		jval_set_str(v, "name", r->name);
+		if (r->ntext)
+			jval_set_slice(v, "description", (struct slice){ r->text, r->ntext });
+		if (r->value)
+			jval_set_str(v, "value", r->value);
+		if (r->required)
+			jval_set_bool(v, "required", true);
+		jval_set(v, "location", location(r->line, r->end));
+		jval_add(list, v);
+	}
+	return list;
+}
+
+static struct jval *outline_json(const struct plan *p, const struct outline *o)
+{
+	struct jval *v = jval_obj();
+	size_t n = 0;
+	const char *text = p->target->st->name ? described(p->target->st->from, p->target->st->name, &n) : "";
+
+	if (p->target->st->name)
+		jval_set_str(v, "name", p->target->st->name);
+	if (n)
+		jval_set_slice(v, "description", (struct slice){ text, n });
+	jval_set(v, "args", outline_list(o, "arg"));
+	jval_set(v, "secrets", outline_list(o, "secret"));
+	jval_set(v, "ssh", outline_list(o, "ssh"));
+	jval_set(v, "sources", sources(p));
+	return v;
+}
+
+static void outline_table(const struct outline *o, const char *kind, const char *head, struct buf *out)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < o->n; i++) {
+		const struct outline_row *r = &o->row[i];
+
+		if (strcmp(r->kind, kind) != 0)
+			continue;
+		if (!any)
+			buf_printf(out, "\n%s\n", head);
+		any = true;
+		if (strcmp(kind, "arg") == 0)
+			buf_printf(out, "%-20s %-20s %.*s\n", r->name, r->value ? r->value : "", (int)r->ntext, r->text ? r->text : "");
+		else
+			buf_printf(out, "%-20s %s\n", r->name, r->required ? "true" : "");
+	}
+}
+
+static void outline_text(const struct plan *p, const struct outline *o, struct buf *out)
+{
+	size_t n = 0;
+	const char *text = p->target->st->name ? described(p->target->st->from, p->target->st->name, &n) : "";
+	AUTO(mem_freep) char *arg = mem_printf("%-20s %-20s %s", "BUILD ARG", "VALUE", "DESCRIPTION");
+	AUTO(mem_freep) char *secret = mem_printf("%-20s %s", "SECRET", "REQUIRED");
+	AUTO(mem_freep) char *ssh = mem_printf("%-20s %s", "SSH", "REQUIRED");
+
+	if (p->target->st->name)
+		buf_printf(out, "TARGET:      %s\n", p->target->st->name);
+	if (n)
+		buf_printf(out, "DESCRIPTION: %.*s\n", (int)n, text);
+	outline_table(o, "arg", arg, out);
+	outline_table(o, "secret", secret, out);
+	outline_table(o, "ssh", ssh, out);
+}
+
+static int by_row_line(const void *a, const void *b)
+{
+	const struct outline_row *x = a, *y = b;
+
+	return x->line < y->line ? -1 : x->line > y->line;
+}
+
+static void outline_run(struct plan *p, bool json, struct buf *out)
+{
+	struct outline o = { 0 };
+
+	outline_collect(p, &o);
+	if (o.n)
+		qsort(o.row, o.n, sizeof(*o.row), by_row_line);
+	if (json) {
+		AUTO(jval_freep) struct jval *v = outline_json(p, &o);
+
+		jval_print(v, out, 2);
+		buf_char(out, '\n');
+	} else {
+		outline_text(p, &o, out);
+	}
+	free(o.row);
+}
+
+/* ---- */
+
+int call_run(struct plan *p, struct build_done *ret, struct err **e)
+{
+	const struct build_req *r = p->req;
+	struct buf *out = &ret->text;
+
+	if (strcmp(r->call, "outline") == 0) {
+		outline_run(p, r->call_json, out);
+		return buf_ok(out, "the outline", e);
+	}
+	bool targets = strcmp(r->call, "targets") == 0;
+	if (!targets && !r->call_json && p->lint.nfound)
+		qsort(p->lint.found, p->lint.nfound, sizeof(*p->lint.found), by_line);
+	if (r->call_json) {
+		AUTO(jval_freep) struct jval *v = targets ? targets_json(p) : check_json(p);
+
+		jval_print(v, out, 2);
+		buf_char(out, '\n');
+	} else if (targets) {
+		targets_text(p, out);
+	} else {
+		check_text(p, out);
+	}
+	ret->status = !targets && p->lint.nfound && !r->call_ignore_status ? 1 : 0;
+	return buf_ok(out, "the answer", e);
+}

@@ -1,0 +1,496 @@
+/* build/eval.c - evaluation: variables, expansion, config, history; one stage from its base to its end (spec/dockerfile.md 3, 4, 6.4). */
+#include <ctype.h>
+#include <fcntl.h>
+#include <stdarg.h>
+
+#include "base/mem.h"
+#include "build/plan.h"
+#include "parser/diag.h"
+#include "parser/expand.h"
+#include "parser/flags.h"
+#include "parser/ignore.h"
+
+/* ---- ordered variables */
+
+static struct eval_var *var_find(struct eval_var *v, size_t n, const char *name, size_t len)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strncmp(v[i].key, name, len) == 0 && v[i].key[len] == '\0')
+			return &v[i];
+	}
+	return NULL;
+}
+
+const char *eval_get(const struct eval *ev, const char *name)
+{
+	struct eval_var *v = var_find(ev->var, ev->nvar, name, strlen(name));
+
+	return v ? v->value : NULL;
+}
+
+/* An assignment moves the name to the end of RUN's environment (4.1). */
+void eval_set(struct eval *ev, const char *key, const char *value, bool arg)
+{
+	struct eval_var *old = var_find(ev->var, ev->nvar, key, strlen(key));
+	struct eval_var v = {
+		.key = old ? old->key : arena_str(ev->arena, slice_of(key)), .value = arena_str(ev->arena, slice_of(value)), .arg = arg,
+	};
+
+	if (old) {
+		memmove(old, old + 1, (size_t)(ev->var + ev->nvar - old - 1) * sizeof(*old));
+		ev->nvar--;
+	}
+	MEM_ROOM(ev->var, ev->nvar, ev->varcap);
+	ev->var[ev->nvar++] = v;
+}
+
+static void global_set(struct plan *p, const char *key, const char *value)
+{
+	struct eval_var *v = var_find(p->global, p->nglobal, key, strlen(key));
+
+	if (!v) {
+		MEM_ROOM(p->global, p->nglobal, p->globalcap);
+		v = &p->global[p->nglobal++];
+		v->key = arena_str(&p->arena, slice_of(key));
+	}
+	v->value = arena_str(&p->arena, slice_of(value));
+	v->arg = true;
+}
+
+/* ---- global scope (4.2, 4.4) */
+
+static void predefine(struct plan *p, const char *prefix, const struct platform *pf)
+{
+	const struct {
+		const char *suffix, *value;
+	} rows[] = {
+		{ "PLATFORM", NULL }, { "OS", pf->os }, { "ARCH", pf->arch }, { "VARIANT", pf->variant },
+		{ "OSVERSION", pf->os_version },
+	};
+	struct platform_text text = platform_text(pf);
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		AUTO(mem_freep) char *name = mem_printf("%s%s", prefix, rows[i].suffix);
+		const char *given = plan_build_arg(p, name);
+
+		global_set(p, name, given ? given : i == 0 ? text.s : rows[i].value);
+	}
+}
+
+void eval_predefine(struct plan *p)
+{
+	const struct stage *last = p->file->stage[p->file->nstage - 1];
+	const char *given = plan_build_arg(p, "TARGETSTAGE");
+	const char *want = p->req->target && *p->req->target ? p->req->target : last->name ? last->name : "default";
+
+	predefine(p, "TARGET", &p->target_platform);
+	predefine(p, "BUILD", &p->build_platform);
+	global_set(p, "TARGETSTAGE", given ? given : want);
+}
+
+struct global_look {
+	struct plan *p;
+	const struct instr *in;
+	struct span at;
+	bool from;                       /* a FROM line: unknown names are a finding */
+};
+
+static const char *global_get(void *arg, struct slice name)
+{
+	struct global_look *g = arg;
+	struct eval_var *v = var_find(g->p->global, g->p->nglobal, name.p, name.n);
+
+	return v ? v->value : NULL;
+}
+
+static const char *near_variable(const struct eval_var *v, size_t n, struct slice name)
+{
+	const char **names = mem_array(n + 1, sizeof(*names));
+	const char *near;
+
+	for (size_t i = 0; i < n; i++)
+		names[i] = v[i].key;
+	near = nearest_word(name, names, n, false);
+	free(names);
+	return near;
+}
+
+static void global_seen(void *arg, struct slice name, bool found)
+{
+	struct global_look *g = arg;
+
+	if (found || !g->from)
+		return;
+	const char *near = near_variable(g->p->global, g->p->nglobal, name);
+	lint_report(&g->p->lint, LINT_UndefinedArgInFrom, g->in, g->at, "FROM argument '%.*s' is not declared%s%s%s", SLICE_F(name),
+		    near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
+}
+
+int eval_global_expand(struct plan *p, const char *text, struct span at, char escape, const struct instr *in, const char **ret, struct err **e)
+{
+	struct global_look g = { .p = p, .in = in, .at = at, .from = in->id == INSTR_FROM };
+	struct expand x = { .escape = escape, .get = global_get, .seen = global_seen, .arg = &g };
+	AUTO(buf_freep) struct buf b = BUF_MAX(1 << 20);
+
+	if (expand_word(&x, slice_of(text), &b, e) < 0 || buf_ok(&b, "expansion", e) < 0)
+		return diag_place(e, p->file->source, at);
+	*ret = arena_str(&p->arena, buf_view(&b));
+	return 0;
+}
+
+int eval_global(struct plan *p, struct err **e)
+{
+	for (size_t i = 0; i < p->file->nglobal; i++) {
+		const struct instr *in = p->file->global[i];
+
+		for (size_t k = 0; k < in->npair; k++) {
+			const char *value = plan_build_arg(p, in->pair[k].key);
+
+			if (!value && in->pair[k].value &&
+			    eval_global_expand(p, in->pair[k].value, in->pair[k].at, p->file->escape, in, &value, e) < 0)
+				return -1;
+			if (value)
+				global_set(p, in->pair[k].key, value);
+		}
+	}
+	return 0;
+}
+
+/* ---- expansion in a stage */
+
+struct look {
+	struct eval *ev;
+	const struct instr *in;
+	struct span at;
+};
+
+static const char *stage_get(void *arg, struct slice name)
+{
+	struct look *l = arg;
+	struct eval_var *v = var_find(l->ev->var, l->ev->nvar, name.p, name.n);
+
+	return v ? v->value : NULL;
+}
+
+static void stage_seen(void *arg, struct slice name, bool found)
+{
+	struct look *l = arg;
+	struct eval *ev = l->ev;
+
+	if (found || ev->stage->hidden || l->in->id == INSTR_EXPOSE || var_find(ev->arg, ev->narg, name.p, name.n))
+		return;
+	const char *near = near_variable(ev->var, ev->nvar, name);
+	lint_report(&ev->plan->lint, LINT_UndefinedVar, l->in, l->at, "usage of undefined variable '$%.*s'%s%s%s", SLICE_F(name),
+		    near ? " (did you mean $" : "", near ? near : "", near ? "?)" : "");
+}
+
+/* Errors of triggers are located at the FROM line. */
+static int place(struct eval *ev, const struct instr *in, struct span at, struct err **e)
+{
+	if (err_placed(*e))
+		return -1;
+	if (ev->trigger)
+		at = ev->stage->st->from->at;
+	return diag_place(e, ev->plan->file->source, at.to > at.from ? at : in->at);
+}
+
+static struct expand stage_expand(struct look *l)
+{
+	return (struct expand){ .escape = l->ev->plan->file->escape, .get = stage_get, .seen = stage_seen, .arg = l };
+}
+
+int eval_expand(struct eval *ev, const struct instr *in, const char *text, struct span at, const char **ret, struct err **e)
+{
+	struct look l = { ev, in, at };
+	struct expand x = stage_expand(&l);
+	AUTO(buf_freep) struct buf b = BUF_MAX(1 << 20);
+
+	if (expand_word(&x, slice_of(text), &b, e) < 0 || buf_ok(&b, "expansion", e) < 0)
+		return place(ev, in, at, e);
+	*ret = arena_str(ev->arena, buf_view(&b));
+	return 0;
+}
+
+int eval_expand_raw(struct eval *ev, const struct instr *in, struct slice text, const char **ret, struct err **e)
+{
+	struct look l = { ev, in, in->at };
+	struct expand x = stage_expand(&l);
+	AUTO(buf_freep) struct buf b = BUF_MAX(16 << 20);
+
+	x.escape = '\\';
+	x.raw = true;
+	if (expand_word(&x, text, &b, e) < 0 || buf_ok(&b, "here-document", e) < 0)
+		return place(ev, in, in->at, e);
+	*ret = arena_str(ev->arena, buf_view(&b));
+	return 0;
+}
+
+int eval_expand_words(struct eval *ev, const struct instr *in, const char *text, struct span at, const char ***ret, size_t *n, struct err **e)
+{
+	struct look l = { ev, in, at };
+	struct expand x = stage_expand(&l);
+	AUTO(buf_freep) struct buf b = BUF_MAX(1 << 20);
+	const char **v;
+
+	*n = 0;
+	if (expand_words(&x, slice_of(text), &b, n, e) < 0 || buf_ok(&b, "expansion", e) < 0)
+		return place(ev, in, at, e);
+	v = arena_alloc(ev->arena, (*n + 1) * sizeof(*v));
+	const char *bytes = arena_slice(ev->arena, buf_view(&b)).p;
+	for (size_t i = 0; i < *n; i++) {
+		v[i] = bytes;
+		bytes += strlen(bytes) + 1;
+	}
+	*ret = v;
+	return 0;
+}
+
+const char *eval_cwd(const struct eval *ev)
+{
+	const char *cwd = config_text(ev->image, "WorkingDir");
+
+	return *cwd ? cwd : "/";
+}
+
+const char *eval_printf(struct eval *ev, const char *fmt, ...)
+{
+	AUTO(buf_freep) struct buf b = BUF_MAX(32 << 20);
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(&b, fmt, ap);
+	va_end(ap);
+	return arena_str(ev->arena, buf_view(&b));
+}
+
+const char *eval_path(struct eval *ev, const char *text)
+{
+	AUTO(buf_freep) struct buf joined = BUF_MAX(1 << 20);
+	AUTO(buf_freep) struct buf clean = BUF_MAX(1 << 20);
+	size_t n = strlen(text);
+	bool dir = n == 0 || strcmp(text, ".") == 0 || text[n - 1] == '/' || (n >= 2 && strcmp(text + n - 2, "/.") == 0);
+
+	if (text[0] != '/') {
+		buf_str(&joined, eval_cwd(ev));
+		buf_char(&joined, '/');
+	}
+	buf_str(&joined, text);
+	/* Rooted, so ".." is clamped at the root. */
+	path_clean(buf_view(&joined), &clean);
+	if (dir && clean.p[clean.n - 1] != '/')
+		buf_char(&clean, '/');
+	return arena_str(ev->arena, buf_view(&clean));
+}
+
+/* ---- history and steps */
+
+void eval_history(struct eval *ev, const char *created_by)
+{
+	config_history(ev->image, created_by, INT64_MIN, true);
+}
+
+struct step *eval_step(struct eval *ev, const struct instr *in, const char *created_by, void *data)
+{
+	struct plan *p = ev->plan;
+	struct pstage *ps = ev->stage;
+	struct step *s = arena_alloc(&p->arena, sizeof(*s));
+
+	config_history(ev->image, created_by, INT64_MIN, false);
+	s->op = op_table[in->id];
+	s->in = in;
+	s->plan = p;
+	s->stage = ps;
+	s->parent = ps->last;
+	s->data = data;
+	s->cwd = arena_str(&p->arena, slice_of(eval_cwd(ev)));
+	s->user = arena_str(&p->arena, slice_of(config_text(ev->image, "User")));
+	s->no_cache = ps->no_cache && in->id != INSTR_WORKDIR;
+	s->ordinal = ps->nsteps++;
+	s->id = p->app->next_id++;
+	const char *text = in->text;
+	size_t cut = strcspn(text, "\n");
+	s->title = arena_printf(&p->arena, "[%s %zu] %s%s %.*s%s", ps->title, s->ordinal + 1, ev->trigger ? "ONBUILD " : "",
+				instr_table[in->id].word, (int)(cut > 200 ? 200 : cut), text, cut > 200 || text[cut] ? "..." : "");
+	ps->last = s;
+	MEM_ROOM(p->step, p->nstep, p->stepcap);
+	p->step[p->nstep++] = s;
+	return s;
+}
+
+static int from_stage(struct eval *ev, const struct instr *in, struct pstage *to, struct span at, const char *what, struct tree_ref *t,
+		      struct err **e)
+{
+	if (!to->evaluated) {
+		err_set(e, ERR_INPUT, "%s stage \"%s\", it needs to be defined before current %s", what, to->title,
+			strncmp(what, "cannot copy", 11) == 0 ? "stage" : "command");
+		return place(ev, in, at, e);
+	}
+	t->kind = TREE_STAGE;
+	t->stage = to;
+	return 0;
+}
+
+static int from_outside(struct eval *ev, const struct instr *in, const char *name, struct span at, struct tree_ref *t, struct err **e)
+{
+	const char *spec = plan_named_context(ev->plan, name);
+	struct base_image *b;
+
+	if (strcmp(name, "scratch") == 0) {
+		t->kind = TREE_SCRATCH;
+		return 0;
+	}
+	if (spec && !strstr(spec, "://") && strncmp(spec, "target:", 7) != 0) {
+		t->kind = TREE_DIR;
+		t->dir = fd_open_host(spec, O_RDONLY | O_DIRECTORY, 0, e);
+		if (t->dir >= 0)
+			return 0;
+		err_kind_set(e, ERR_SOURCE);
+		err_wrap(e, "cannot open named context '%s'", name);
+		return place(ev, in, at, e);
+	}
+	if (plan_image(ev->plan, name, &ev->plan->target_platform, true, &b, e) < 0)
+		return place(ev, in, at, e);
+	t->kind = TREE_IMAGE;
+	t->image = &b->pulled.image;
+	t->base = b;
+	return 0;
+}
+
+int eval_from(struct eval *ev, const struct instr *in, struct step *s, const char *name, struct span at, bool numbers, const char *what,
+	      struct tree_ref **ret, struct err **e)
+{
+	struct plan *p = ev->plan;
+	struct tree_ref *t = arena_alloc(&p->arena, sizeof(*t));
+	struct tree_ref **reads;
+	char *end;
+	long i = strtol(name, &end, 10);
+	int rc;
+
+	t->dir = -1;
+	t->name = arena_str(&p->arena, slice_of(name));
+	AUTO(mem_freep) char *lower = mem_str(name);
+	for (char *c = lower; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	struct pstage *to = numbers && *name && !*end ? &p->stage[i] : plan_stage(p, lower, p->nstage);
+	rc = to ? from_stage(ev, in, to, at, what, t, e) : from_outside(ev, in, name, at, t, e);
+	if (rc < 0)
+		return -1;
+	reads = arena_alloc(&p->arena, (s->nreads + 1) * sizeof(*reads));
+	if (s->nreads)
+		memcpy(reads, s->reads, s->nreads * sizeof(*reads));
+	reads[s->nreads++] = t;
+	s->reads = reads;
+	*ret = t;
+	return 0;
+}
+
+/* ---- one stage */
+
+static void begin_vars(struct eval *ev)
+{
+	for (size_t i = 0; i < config_env_count(ev->image); i++) {
+		const char *kv = config_env_at(ev->image, i);
+		const char *eq = strchr(kv, '=');
+
+		if (!eq)
+			continue;
+		AUTO(mem_freep) char *key = mem_strn(kv, (size_t)(eq - kv));
+		eval_set(ev, key, eq + 1, false);
+	}
+}
+
+static void begin_parent(struct pstage *ps)
+{
+	struct eval *ev = &ps->eval, *from = &ps->parent->eval;
+
+	image_copy(&ps->image, &ps->parent->image);
+	config_list_null(&ps->image, "OnBuild");
+	for (size_t i = 0; i < from->nvar; i++)
+		eval_set(ev, from->var[i].key, from->var[i].value, from->var[i].arg);
+	if (from->narg) {
+		ev->arg = mem_dup(from->arg, from->narg * sizeof(*ev->arg));
+		ev->narg = ev->argcap = from->narg;
+	}
+	ps->base = ps->parent->base;
+	ps->last = ps->parent->last;
+	ps->base_history = ps->parent->base_history;
+	ps->workdir_set = ps->parent->workdir_set;
+}
+
+static void begin_image(struct pstage *ps)
+{
+	size_t n = 0;
+
+	image_copy(&ps->image, &ps->base->pulled.image);
+	char **onbuild = config_begin(&ps->image, &n);
+	for (size_t i = 0; i < n; i++)
+		free(onbuild[i]);
+	free(onbuild);
+	ps->base_history = config_history_count(&ps->image);
+}
+
+static int eval_instr(struct eval *ev, const struct instr *in, struct err **e)
+{
+	const struct op *op = op_table[in->id];
+
+	if (!op || op->eval(ev, in, e) < 0)
+		return place(ev, in, in->at, e);
+	return 0;
+}
+
+int eval_stage(struct pstage *ps, struct err **e)
+{
+	struct eval *ev = &ps->eval;
+
+	ev->plan = ps->plan;
+	ev->stage = ps;
+	ev->arena = &ps->plan->arena;
+	ev->image = &ps->image;
+	if (ps->parent)
+		begin_parent(ps);
+	else if (ps->base)
+		begin_image(ps);
+	else
+		image_scratch(&ps->image, &ps->platform);
+	begin_vars(ev);
+	for (size_t i = 0; i < ps->ninstr; i++) {
+		ev->trigger = i < ps->ntrigger;
+		if (eval_instr(ev, ps->instr[i], e) < 0)
+			return -1;
+	}
+	if (ev->nonbuild)
+		config_list_set(ev->image, "OnBuild", ev->onbuild, ev->nonbuild);
+	ps->evaluated = true;
+	return 0;
+}
+
+int eval_hidden(struct eval *ev, const struct instr *in, const char *source, struct span at, struct pstage **ret, struct err **e)
+{
+	struct plan *p = ev->plan;
+	struct pstage *ps = arena_alloc(&p->arena, sizeof(*ps));
+	struct instr *copy = arena_alloc(&p->arena, sizeof(*copy));
+	struct word *word = arena_alloc(&p->arena, 2 * sizeof(*word));
+
+	word[0] = (struct word){ source, at };
+	word[1] = (struct word){ "/x", at };
+	*copy = *in;
+	copy->id = INSTR_COPY;
+	copy->flag = NULL;
+	copy->nflag = copy->ndoc = 0;
+	copy->arg = word;
+	copy->narg = 2;
+	copy->json = true;
+	copy->text = arena_printf(&p->arena, "%s (for a mount)", source);
+	ps->st = ev->stage->st;
+	ps->title = ev->stage->title;
+	ps->plan = p;
+	ps->platform = ev->stage->platform;
+	ps->hidden = true;
+	ps->no_cache = ev->stage->no_cache;
+	ps->instr = arena_dup(&p->arena, &copy, sizeof(copy));
+	ps->ninstr = 1;
+	MEM_ROOM(p->hidden, p->nhidden, p->hiddencap);
+	p->hidden[p->nhidden++] = ps;
+	*ret = ps;
+	return eval_stage(ps, e);
+}

@@ -1,0 +1,140 @@
+/* build/op/env.c - ENV and ARG: the two ways a variable gets a value (spec/dockerfile.md 4, 7.1). */
+#include "base/mem.h"
+#include "build/plan.h"
+
+/* Is one of the `_`-separated words of name in the list? (15.2, SecretsUsedInArgOrEnv) */
+static bool has_word(const char *name, const char *const *list, size_t n)
+{
+	for (const char *w = name; *w;) {
+		size_t len = strcspn(w, "_");
+
+		for (size_t i = 0; i < n; i++) {
+			if (strlen(list[i]) == len && strncasecmp(list[i], w, len) == 0)
+				return true;
+		}
+		w += len;
+		w += *w == '_';
+	}
+	return false;
+}
+
+static void lint_secret(struct eval *ev, const struct instr *in, struct span at, const char *key)
+{
+	static const char *const secret[] = {
+		"apikey", "auth", "credential", "credentials", "key", "password", "pword", "passwd", "secret", "token",
+	};
+	static const char *const harmless[] = { "public", "file", "version" };
+
+	if (has_word(key, secret, countof(secret)) && !has_word(key, harmless, countof(harmless)))
+		lint_report(&ev->plan->lint, LINT_SecretsUsedInArgOrEnv, in, at,
+			    "Do not use ARG or ENV instructions for sensitive data (%s \"%s\")", instr_table[in->id].word, key);
+}
+
+static int env_eval(struct eval *ev, const struct instr *in, struct err **e)
+{
+	const char **key = arena_alloc(ev->arena, in->npair * sizeof(*key));
+	const char **value = arena_alloc(ev->arena, in->npair * sizeof(*value));
+	AUTO(buf_freep) struct buf line = BUF_MAX(4 << 20);
+
+	if (in->legacy)
+		lint_report(&ev->plan->lint, LINT_LegacyKeyValueFormat, in, in->at,
+			    "\"ENV key=value\" should be used instead of legacy \"ENV key value\" format");
+	/* All of them see the environment before the instruction (3.1). */
+	for (size_t i = 0; i < in->npair; i++) {
+		if (eval_expand(ev, in, in->pair[i].key, in->pair[i].at, &key[i], e) < 0 ||
+		    eval_expand(ev, in, in->pair[i].value, in->pair[i].at, &value[i], e) < 0)
+			return -1;
+	}
+	buf_str(&line, "ENV");
+	for (size_t i = 0; i < in->npair; i++) {
+		lint_secret(ev, in, in->pair[i].at, key[i]);
+		buf_printf(&line, " %s=%s", key[i], value[i]);
+		config_env_set(ev->image, key[i], value[i]);
+		eval_set(ev, key[i], value[i], false);
+	}
+	if (buf_ok(&line, "ENV", e) < 0)
+		return -1;
+	eval_history(ev, line.p);
+	return 0;
+}
+
+static int label_eval(struct eval *ev, const struct instr *in, struct err **e)
+{
+	AUTO(buf_freep) struct buf line = BUF_MAX(4 << 20);
+
+	if (in->legacy)
+		lint_report(&ev->plan->lint, LINT_LegacyKeyValueFormat, in, in->at,
+			    "\"LABEL key=value\" should be used instead of legacy \"LABEL key value\" format");
+	buf_str(&line, "LABEL");
+	for (size_t i = 0; i < in->npair; i++) {
+		const char *key, *value;
+
+		if (eval_expand(ev, in, in->pair[i].key, in->pair[i].at, &key, e) < 0 ||
+		    eval_expand(ev, in, in->pair[i].value, in->pair[i].at, &value, e) < 0)
+			return -1;
+		config_label_set(ev->image, key, value);
+		buf_printf(&line, " %s=%s", key, value);
+	}
+	if (buf_ok(&line, "LABEL", e) < 0)
+		return -1;
+	eval_history(ev, line.p);
+	return 0;
+}
+
+/* The ARG list of 8.9: a repeated name keeps its first position. */
+static void declare(struct eval *ev, const char *key, const char *value)
+{
+	size_t i;
+
+	for (i = 0; i < ev->narg && strcmp(ev->arg[i].key, key) != 0; i++)
+		;
+	if (i == ev->narg) {
+		MEM_ROOM(ev->arg, ev->narg, ev->argcap);
+		ev->arg[ev->narg++] = (struct eval_var){ .key = arena_str(ev->arena, slice_of(key)), .arg = true };
+	}
+	ev->arg[i].value = value ? arena_str(ev->arena, slice_of(value)) : NULL;
+}
+
+static const char *global_value(struct plan *p, const char *key)
+{
+	for (size_t i = 0; i < p->nglobal; i++) {
+		if (strcmp(p->global[i].key, key) == 0)
+			return p->global[i].value;
+	}
+	return NULL;
+}
+
+static int arg_eval(struct eval *ev, const struct instr *in, struct err **e)
+{
+	struct plan *p = ev->plan;
+	AUTO(buf_freep) struct buf line = BUF_MAX(4 << 20);
+
+	buf_str(&line, "ARG");
+	for (size_t i = 0; i < in->npair; i++) {
+		const char *key = in->pair[i].key;
+		const char *value = plan_build_arg(p, key);
+
+		if (!value && in->pair[i].value && eval_expand(ev, in, in->pair[i].value, in->pair[i].at, &value, e) < 0)
+			return -1;
+		if (!value)
+			value = global_value(p, key);
+		if (strcmp(key, "SOURCE_DATE_EPOCH") == 0 && p->epoch != INT64_MIN)
+			value = eval_printf(ev, "%jd", (intmax_t)p->epoch);
+		lint_secret(ev, in, in->pair[i].at, key);
+		declare(ev, key, value);
+		if (value && strcmp(key, "BUILDKIT_SBOM_SCAN_CONTEXT") != 0 && strcmp(key, "BUILDKIT_SBOM_SCAN_STAGE") != 0)
+			eval_set(ev, key, value, true);
+		if (value)
+			buf_printf(&line, " %s=%s", key, value);
+		else
+			buf_printf(&line, " %s", key);
+	}
+	if (buf_ok(&line, "ARG", e) < 0)
+		return -1;
+	eval_history(ev, line.p);
+	return 0;
+}
+
+const struct op op_ENV = { .eval = env_eval };
+const struct op op_LABEL = { .eval = label_eval };
+const struct op op_ARG = { .eval = arg_eval };

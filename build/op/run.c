@@ -1,0 +1,488 @@
+/* build/op/run.c - RUN: a command in a root (spec/dockerfile.md 8; design.md 6 walks through one). */
+#include "build/op/run.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "build/sched.h"
+#include "build/work.h"
+#include "parser/diag.h"
+
+/* ---- evaluation */
+
+static void argv_eval(struct eval *ev, const struct instr *in, struct run *r)
+{
+	size_t nshell = in->json ? 0 : config_list_count(ev->image, "Shell");
+
+	r->argv = arena_alloc(ev->arena, (in->narg + nshell + 4) * sizeof(*r->argv));
+	for (size_t i = 0; in->json && i < in->narg; i++)
+		r->argv[r->argc++] = in->arg[i].text;
+	if (in->json)
+		return;
+	for (size_t i = 0; i < nshell; i++)
+		r->argv[r->argc++] = arena_str(ev->arena, slice_of(config_list_at(ev->image, "Shell", i)));
+	if (nshell == 0) {
+		r->argv[r->argc++] = "/bin/sh";
+		r->argv[r->argc++] = "-c";
+	}
+	/* A sole here-document that names its interpreter becomes a file (2.9.4). */
+	if (in->sole_doc && slice_starts(in->doc[0].content, "#!")) {
+		r->script_name = in->doc[0].name;
+		r->script = in->doc[0].content;
+		r->argv[r->argc++] = eval_printf(ev, "/dev/pipes/%s", r->script_name);
+	} else {
+		r->argv[r->argc++] = in->run_text ? in->run_text : "";
+	}
+}
+
+static int history(struct eval *ev, const struct run *r, const char **ret, struct err **e)
+{
+	AUTO(buf_freep) struct buf b = BUF_MAX(32 << 20);
+
+	buf_str(&b, "RUN ");
+	if (ev->narg)
+		buf_printf(&b, "|%zu ", ev->narg);
+	for (size_t i = 0; i < ev->narg; i++) {
+		const char *now = eval_get(ev, ev->arg[i].key);
+		const char *value = now ? now : ev->arg[i].value;
+
+		buf_printf(&b, "%s=%s ", ev->arg[i].key, value ? value : "");
+	}
+	for (size_t i = 0; i < r->argc; i++)
+		buf_printf(&b, "%s ", r->argv[i]);
+	buf_str(&b, "# buildkit");
+	*ret = arena_str(ev->arena, buf_view(&b));
+	return buf_ok(&b, "the command", e);
+}
+
+static void env_add(struct eval *ev, const char ***v, size_t *n, const char *key, const char *value)
+{
+	const char **grown = arena_alloc(ev->arena, (*n + 1) * sizeof(*grown));
+
+	if (*n)
+		memcpy(grown, *v, *n * sizeof(*grown));
+	grown[(*n)++] = eval_printf(ev, "%s=%s", key, value);
+	*v = grown;
+}
+
+static void env_eval(struct eval *ev, struct run *r)
+{
+	static const char *const proxy[] = { "http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy" };
+
+	r->env = arena_alloc(ev->arena, (ev->nvar + 2) * sizeof(*r->env));
+	for (size_t i = 0; i < ev->nvar; i++)
+		r->env[r->nenv++] = eval_printf(ev, "%s=%s", ev->var[i].key, ev->var[i].value);
+	for (size_t i = 0; i < countof(proxy); i++) {
+		AUTO(mem_freep) char *upper = mem_str(proxy[i]);
+		const char *value = plan_build_arg(ev->plan, proxy[i]);
+
+		for (char *c = upper; *c; c++)
+			*c = (char)(*c >= 'a' ? *c - 32 : *c);
+		if (!value)
+			value = plan_build_arg(ev->plan, upper);
+		if (!value)
+			continue;
+		env_add(ev, &r->extra, &r->nextra, upper, value);
+		env_add(ev, &r->extra, &r->nextra, proxy[i], value);
+	}
+}
+
+static bool allowed(const struct plan *p, const char *what)
+{
+	for (size_t i = 0; i < p->req->allow.n; i++) {
+		if (strcmp(p->req->allow.v[i], what) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int refuse(struct eval *ev, const struct flag *f, const char *what, struct err **e)
+{
+	err_set(e, ERR_LIMIT, "%s is not allowed", what);
+	err_hint(e, "give --allow %s on the command line", what);
+	return diag_place(e, ev->plan->file->source, f->at);
+}
+
+static int modes_eval(struct eval *ev, const struct instr *in, struct run *r, struct err **e)
+{
+	const struct build_req *q = ev->plan->req;
+	const struct flag *net = instr_flag(in, "network"), *sec = instr_flag(in, "security"), *dev = instr_flag(in, "device");
+	const char *host = plan_build_arg(ev->plan, "BUILDKIT_SANDBOX_HOSTNAME");
+	bool wide_host = !q->network || strcmp(q->network, "default") == 0 || strcmp(q->network, "host") == 0;
+
+	r->net = wide_host ? RUN_NET_HOST : strcmp(q->network, "none") == 0 ? RUN_NET_NONE : RUN_NET_PRIVATE;
+	if (net && net->value && strcmp(net->value, "none") == 0)
+		r->net = RUN_NET_NONE;
+	if (net && net->value && strcmp(net->value, "host") == 0) {
+		if (!wide_host && !allowed(ev->plan, "network.host"))
+			return refuse(ev, net, "network.host", e);
+		r->net = RUN_NET_HOST;
+	}
+	r->insecure = sec && sec->value && strcmp(sec->value, "insecure") == 0;
+	if (r->insecure && !allowed(ev->plan, "security.insecure"))
+		return refuse(ev, sec, "security.insecure", e);
+	if (dev)
+		return refuse(ev, dev, "device", e);
+	r->hostname = q->hostname ? q->hostname : host ? host : "buildkitsandbox";
+	return 0;
+}
+
+static int run_eval(struct eval *ev, const struct instr *in, struct err **e)
+{
+	struct run *r = arena_alloc(ev->arena, sizeof(*r));
+	const char *line;
+
+	argv_eval(ev, in, r);
+	env_eval(ev, r);
+	if (modes_eval(ev, in, r, e) < 0 || run_mounts_eval(ev, in, r, e) < 0 || history(ev, r, &line, e) < 0)
+		return -1;
+	r->s = eval_step(ev, in, line, r);
+	return run_mounts_deps(ev, in, r, e);
+}
+
+/* ---- key (17.3) */
+
+static int run_key(struct step *s, struct keyer *k, struct err **e)
+{
+	const struct run *r = s->data;
+	const struct build_req *q = step_req(s);
+
+	if (r->argc == 0)
+		return err_set(e, ERR_STEP, "arguments are required");
+	key_u64(k, "number of arguments", r->argc);
+	for (size_t i = 0; i < r->argc; i++)
+		key_text(k, i + 1 == r->argc ? "argument" : "command", r->argv[i]);
+	if (r->script_name)
+		key_slice(k, "script", r->script);
+	for (size_t i = 0; i < r->nenv; i++) {
+		const char *eq = strchr(r->env[i], '=');
+		AUTO(mem_freep) char *name = mem_printf("variable %.*s", (int)(eq - r->env[i]), r->env[i]);
+
+		key_text(k, name, eq + 1);
+	}
+	key_text(k, "working directory", s->cwd);
+	key_text(k, "user", s->user);
+	key_text(k, "host name", r->hostname);
+	key_u64(k, "network", r->net);
+	key_u64(k, "security", r->insecure);
+	key_text(k, "platform", platform_text(&s->stage->platform).s);
+	key_u64(k, "size of /dev/shm", q->shm_size);
+	for (size_t i = 0; i < q->ulimits.n; i++)
+		key_text(k, "ulimit", q->ulimits.v[i]);
+	for (size_t i = 0; i < q->add_hosts.n; i++) {
+		AUTO(mem_freep) char *name = mem_strn(q->add_hosts.v[i], strcspn(q->add_hosts.v[i], "=:"));
+
+		key_text(k, "extra host", name);
+	}
+	return run_mounts_key(s->data, k, e);
+}
+
+/* ---- running */
+
+static void run_ready(struct run *r)
+{
+	if (r->mounting) {
+		r->mounting = false;
+		sched_mounting(r->s, false);
+	}
+}
+
+static char *argv_text(const struct run *r)
+{
+	AUTO(buf_freep) struct buf b = BUF_MAX(4096);
+
+	for (size_t i = 0; i < r->argc; i++)
+		buf_printf(&b, "%s%s", i ? " " : "", r->argv[i]);
+	return mem_strn(b.p, b.n);
+}
+
+static void command_failed(struct run *r)
+{
+	AUTO(mem_freep) char *text = argv_text(r);
+	struct err *e = NULL;
+
+	if (r->result.timed_out)
+		err_set(&e, ERR_TIMEOUT, "timed out");
+	else if (r->result.oom)
+		err_set(&e, ERR_STEP, "the command ran out of memory");
+	else if (r->result.reason)
+		err_set(&e, ERR_STEP, "%s", r->result.reason);
+	if (e)
+		err_wrap(&e, "process \"%s\" did not complete successfully: exit code: %d", text, r->result.status);
+	else
+		err_set(&e, ERR_STEP, "process \"%s\" did not complete successfully: exit code: %d", text, r->result.status);
+	step_failed(r->s, e);
+}
+
+static void pack_done(void *arg, struct slice out, struct err *e)
+{
+	struct run *r = arg;
+	struct step_made m = { .tmp = r->s->tmp, .tree = true };
+
+	if (!e)
+		pack_answer_get(out, &m.facts, &e);
+	if (e)
+		step_failed(r->s, e);
+	else
+		step_packed(r->s, &m);
+}
+
+/* Everything below is committed: the layer can be told from what it lies on. */
+static void pack_start(struct step *s)
+{
+	struct run *r = s->data;
+	AUTO(buf_freep) struct buf b = BUF_MAX(JOB_MAX);
+	const struct digest *lower;
+	struct err *e = NULL;
+	size_t n;
+
+	if (step_lower(s, &lower, &n, &e) == 0) {
+		struct pack_job q = {
+			.store = store_path(step_app(s)->store), .dir = s->frozen, .tmp = s->tmp, .lower = lower, .nlower = n,
+			.listing = true, .clamp = step_clamp(s),
+		};
+
+		pack_job_put(&b, &q);
+		if (job_start(step_app(s)->jobs, JOB_MAPPED, WORK_PACK, buf_view(&b), NULL, 0, NULL, pack_done, r, &s->job, &e) == 0)
+			return;
+	}
+	step_failed(s, e);
+}
+
+/* The command is over when its job has answered and both pipes are at their end. */
+static void run_check(struct run *r)
+{
+	struct step *s = r->s;
+
+	if (!r->ended || r->out[0] >= 0 || r->out[1] >= 0)
+		return;
+	run_ready(r);
+	s->job = NULL;
+	if (r->e) {
+		step_failed(s, take(&r->e));
+	} else if (r->result.status != 0) {
+		command_failed(r);
+	} else {
+		snprintf(s->frozen, sizeof(s->frozen), "%s/fs", s->tmp);
+		s->resume = pack_start;
+		step_frozen(s);
+	}
+	mem_freep(&r->result.reason);
+}
+
+static void run_done(void *arg, struct slice out, struct err *e)
+{
+	struct run *r = arg;
+
+	if (!e)
+		run_result_get(out, &r->result, &e);
+	r->e = e;
+	r->ended = true;
+	run_check(r);
+}
+
+static void run_event(void *arg, uint32_t kind, struct slice payload)
+{
+	if (kind == RUN_READY)
+		run_ready(arg);
+}
+
+static void run_readable(struct run *r, int i)
+{
+	char buf[32768];
+	ssize_t n = fd_read(r->out[i], buf, sizeof(buf), NULL);
+
+	if (n > 0) {
+		step_output(r->s, i + 1, (struct slice){ buf, (size_t)n });
+		return;
+	}
+	loop_drop(step_app(r->s)->loop, r->watch[i]);
+	fd_closep(&r->out[i]);
+	r->out[i] = -1;
+	run_check(r);
+}
+
+static void run_stdout(void *arg, short revents)
+{
+	run_readable(arg, 0);
+}
+
+static void run_stderr(void *arg, short revents)
+{
+	run_readable(arg, 1);
+}
+
+static void spec_root(struct step *s, struct run_spec *spec)
+{
+	struct step *done = s;
+	struct entry root;
+	struct view *v;
+	size_t layer;
+
+	while (done->parent && done->parent->state != STEP_DONE)
+		done = done->parent;
+	spec->root_mode = 0755;
+	if (step_view(done, &v, NULL) < 0 || view_find(v, "", &root, &layer) != 0)
+		return;
+	spec->root_mode = root.mode;
+	spec->root_uid = root.uid;
+	spec->root_gid = root.gid;
+}
+
+static int spec_pack(struct run *r, struct buf *out, struct err **e)
+{
+	struct step *s = r->s;
+	const struct build_req *q = step_req(s);
+	struct run_spec spec = {
+		.store = (char *)store_path(step_app(s)->store), .driver = (char *)r->driver, .lower = r->lower.v, .nlower = r->lower.n,
+		.snap = s->tmp, .cwd = (char *)s->cwd, .user = (char *)s->user, .hostname = (char *)r->hostname, .net = r->net,
+		.insecure = r->insecure, .shm_size = q->shm_size,
+	};
+	struct strs hosts = { 0 }, env = { 0 }, argv = { 0 };
+	struct strs limits = q->ulimits;
+	int rc;
+
+	run_mounts_env(r);
+	for (size_t i = 0; i < q->add_hosts.n; i++) {
+		const char *h = q->add_hosts.v[i];
+		size_t n = strcspn(h, "=:");
+		AUTO(mem_freep) char *line = mem_printf("%s\t%.*s", h[n] ? h + n + 1 : "", (int)n, h);
+
+		strs_add(&hosts, line);
+	}
+	for (size_t i = 0; i < r->argc; i++)
+		strs_add(&argv, r->argv[i]);
+	for (size_t i = 0; i < r->nenv; i++)
+		strs_add(&env, r->env[i]);
+	for (size_t i = 0; i < r->nextra; i++)
+		strs_add(&env, r->extra[i]);
+	spec.hosts = (char **)strs_null(&hosts);
+	spec.env = (char **)strs_null(&env);
+	spec.argv = (char **)strs_null(&argv);
+	spec.ulimit = (char **)strs_null(&limits);
+	spec_root(s, &spec);
+	rc = run_mounts_spec(r, &spec, e);
+	if (rc == 0) {
+		run_spec_pack(&spec, out);
+		rc = buf_ok(out, "a step's description", e);
+	}
+	free(spec.mount);
+	for (size_t i = r->nenv; i < env.n; i++)
+		mem_wipe(env.v[i], strlen(env.v[i]));
+	strs_clear(&hosts);
+	strs_clear(&env);
+	strs_clear(&argv);
+	return rc;
+}
+
+static int run_start(struct run *r, struct err **e)
+{
+	struct app *a = step_app(r->s);
+	AUTO(buf_freep) struct buf spec = BUF_MAX(JOB_MAX);
+	int out[2] = { -1, -1 }, err[2] = { -1, -1 };
+	int rc = -1;
+
+	r->out[0] = r->out[1] = -1;
+	if (spec_pack(r, &spec, e) < 0 || fd_pipe(out, e) < 0 || fd_pipe(err, e) < 0)
+		return -1;
+	fcntl(out[1], F_SETPIPE_SZ, 1 << 20);
+	fcntl(err[1], F_SETPIPE_SZ, 1 << 20);
+	r->mounting = true;
+	sched_mounting(r->s, true);
+	rc = job_start(a->jobs, JOB_MAPPED, WORK_RUN, buf_view(&spec), (int[]){ out[1], err[1] }, 2, run_event, run_done, r, &r->s->job, e);
+	mem_wipe(spec.p, spec.n);
+	fd_closep(&out[1]);
+	fd_closep(&err[1]);
+	if (rc < 0) {
+		fd_closep(&out[0]);
+		fd_closep(&err[0]);
+		r->mounting = false;
+		sched_mounting(r->s, false);
+		return -1;
+	}
+	r->out[0] = out[0];
+	r->out[1] = err[0];
+	r->watch[0] = loop_fd(a->loop, r->out[0], POLLIN, run_stdout, r);
+	r->watch[1] = loop_fd(a->loop, r->out[1], POLLIN, run_stderr, r);
+	return 0;
+}
+
+/* ---- what has to be there before the start: the driver, the directories below, those of the mounts */
+
+static void run_arrived(struct run *r, struct err *e)
+{
+	if (r->e)
+		err_free(e);
+	else
+		r->e = e;
+	if (--r->pending)
+		return;
+	if (!r->e && run_start(r, &r->e) == 0)
+		return;
+	step_failed(r->s, take(&r->e));
+}
+
+static void lower_arrived(void *arg, char **dirs, size_t n, struct err *e)
+{
+	struct run *r = arg;
+
+	for (size_t i = 0; i < n; i++)
+		strs_add(&r->lower, dirs[i]);
+	run_arrived(r, e);
+}
+
+struct mount_wait {
+	struct run *r;
+	struct run_input *m;
+};
+
+static void mount_arrived(void *arg, char **dirs, size_t n, struct err *e)
+{
+	struct mount_wait *w = arg;
+
+	for (size_t i = 0; i < n; i++)
+		strs_add(&w->m->dirs, dirs[i]);
+	run_arrived(w->r, e);
+}
+
+static void driver_arrived(void *arg, const char *driver, struct err *e)
+{
+	struct run *r = arg;
+
+	r->driver = driver;
+	run_arrived(r, e);
+}
+
+static int run_exec(struct step *s, struct err **e)
+{
+	struct run *r = s->data;
+
+	r->pending = 1;          /* ours, so that nothing starts before all were asked for */
+	if (store_tmp(step_app(s)->store, s->tmp, e) < 0)
+		return -1;
+	r->pending++;
+	if (app_driver(step_app(s), driver_arrived, r, &r->e) < 0)
+		r->pending--;
+	for (size_t i = 0; i < r->nmount && !r->e; i++) {
+		struct mount_wait *w = arena_alloc(&s->plan->arena, sizeof(*w));
+
+		if (!r->mount[i].tree || r->mount[i].tree->kind == TREE_SCRATCH)
+			continue;
+		*w = (struct mount_wait){ r, &r->mount[i] };
+		r->pending++;
+		if (tree_dirs(s, r->mount[i].tree, mount_arrived, w, &r->e) < 0)
+			r->pending--;
+	}
+	if (!r->e) {
+		r->pending++;
+		if (step_dirs(s, lower_arrived, r, &r->e) < 0)
+			r->pending--;
+	}
+	run_arrived(r, NULL);
+	return 0;
+}
+
+const struct op op_RUN = { .eval = run_eval, .key = run_key, .exec = run_exec };

@@ -1,0 +1,50 @@
+/* build/op/run.h - the pieces of RUN: what was evaluated, its mounts. */
+#pragma once
+#include "build/exec/run.h"
+#include "build/plan.h"
+#include "parser/flags.h"
+
+struct run_input {                       /* one --mount, evaluated */
+	struct mount_opts o;
+	const char *target;              /* absolute, cleaned; NULL: only an environment variable */
+	struct tree_ref *tree;           /* bind, cache with from */
+	const char *source;              /* path in the tree, "" = root */
+	const struct secret *secret;     /* NULL: not given */
+	const char *id;                  /* secret, ssh, cache */
+	const char *socket;              /* ssh */
+	struct strs dirs;                /* filled before the start */
+	bool context;                    /* tree is a hidden stage made of the main context */
+};
+struct run {
+	struct step *s;
+	const char **argv;
+	size_t argc;
+	const char **env;                /* "K=V": in the key */
+	size_t nenv;
+	const char **extra;              /* proxies and secrets: not in the key */
+	size_t nextra;
+	struct run_input *mount;
+	size_t nmount;
+	const char *script_name;         /* sole here-document with #!: /dev/pipes/NAME */
+	struct slice script;
+	enum run_net net;
+	bool insecure;
+	const char *hostname;
+	/* running */
+	size_t pending;
+	struct err *e;
+	struct strs lower;
+	const char *driver;
+	struct run_result result;
+	bool ended, mounting, failed;
+	int out[2];                      /* read ends of stdout, stderr; -1 when at their end */
+	struct watch *watch[2];
+};
+
+/* build/op/run_mounts.c */
+int run_mounts_eval(struct eval *ev, const struct instr *in, struct run *r, struct err **e);
+int run_mounts_deps(struct eval *ev, const struct instr *in, struct run *r, struct err **e);
+int run_mounts_key(struct run *r, struct keyer *k, struct err **e);
+/* Secrets as environment variables: added to extra just before the start, never part of the key. */
+void run_mounts_env(struct run *r);
+int run_mounts_spec(struct run *r, struct run_spec *spec, struct err **e);

@@ -1,0 +1,364 @@
+/* build/op/run_mounts.c - RUN --mount: evaluated, in the key, in the worker's description (spec/dockerfile.md 8.6). */
+#include "base/mem.h"
+#include "build/op/run.h"
+#include "parser/diag.h"
+#include "parser/ignore.h"
+
+enum { SECRET_MAX = 512000 };
+
+struct mount_look {
+	struct eval *ev;
+	const struct instr *in;
+	struct span at;
+};
+
+static char *expand_value(void *arg, const char *text, struct err **e)
+{
+	struct mount_look *l = arg;
+	const char *v;
+
+	return eval_expand(l->ev, l->in, text, l->at, &v, e) < 0 ? NULL : mem_str(v);
+}
+
+static int wrong(struct eval *ev, const struct flag *f, struct err **e)
+{
+	return err_placed(*e) ? -1 : diag_place(e, ev->plan->file->source, f->value_at);
+}
+
+/* Absolute and cleaned, without a trailing slash; relative ones join WORKDIR. */
+static const char *target_of(struct eval *ev, const char *text)
+{
+	AUTO(buf_freep) struct buf clean = BUF_MAX(1 << 20);
+	AUTO(mem_freep) char *joined = text && text[0] == '/' ? mem_str(text) : mem_printf("%s/%s", eval_cwd(ev), text ? text : "");
+
+	path_clean(slice_of(joined), &clean);
+	return arena_str(ev->arena, buf_view(&clean));
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static int secret_eval(struct eval *ev, const struct flag *f, struct run_input *m, struct err **e)
+{
+	const struct build_req *q = ev->plan->req;
+
+	m->id = m->o.source && *m->o.source ? m->o.source : m->o.id && *m->o.id ? m->o.id : base_name(m->o.target ? m->o.target : "");
+	for (size_t i = 0; i < q->nsecret; i++) {
+		if (strcmp(q->secret[i].id, m->id) == 0)
+			m->secret = &q->secret[i];
+	}
+	if (m->secret && m->secret->n > SECRET_MAX) {
+		err_set(e, ERR_LIMIT, "secret %s is too big: %zu bytes, at most %d", m->id, m->secret->n, SECRET_MAX);
+		return wrong(ev, f, e);
+	}
+	if (!m->secret && m->o.required) {
+		err_set(e, ERR_LIMIT, "secret %s: not found", m->id);
+		err_hint(e, "give --secret id=%s,src=FILE or --secret id=%s,env=VARIABLE", m->id, m->id);
+		return wrong(ev, f, e);
+	}
+	if (m->o.target && *m->o.target)
+		m->target = target_of(ev, m->o.target);
+	else if (!m->o.env)
+		m->target = eval_printf(ev, "/run/secrets/%s", base_name(m->id));
+	return 0;
+}
+
+static int ssh_eval(struct eval *ev, const struct flag *f, struct run_input *m, size_t index, struct err **e)
+{
+	const struct strs *ssh = &ev->plan->req->ssh;
+
+	m->id = m->o.id && *m->o.id ? m->o.id : "default";
+	for (size_t i = 0; i < ssh->n; i++) {
+		size_t n = strcspn(ssh->v[i], "=");
+
+		if (strncmp(ssh->v[i], m->id, n) == 0 && m->id[n] == '\0')
+			m->socket = ssh->v[i][n] ? ssh->v[i] + n + 1 : getenv("SSH_AUTH_SOCK");
+	}
+	m->target = m->o.target && *m->o.target ? target_of(ev, m->o.target) : eval_printf(ev, "/run/buildkit/ssh_agent.%zu", index);
+	if (!m->socket && m->o.required) {
+		err_set(e, ERR_LIMIT, "no SSH key \"%s\" forwarded from the client", m->id);
+		err_hint(e, "give --ssh %s", m->id);
+		return wrong(ev, f, e);
+	}
+	return 0;
+}
+
+static int place_eval(struct eval *ev, const struct flag *f, struct run_input *m, struct err **e)
+{
+	const char *ns = plan_build_arg(ev->plan, "BUILDKIT_CACHE_MOUNT_NS");
+
+	m->target = target_of(ev, m->o.target);
+	if (strcmp(m->target, "/") == 0) {
+		err_set(e, ERR_INPUT, "invalid mount target \"/\"");
+		return wrong(ev, f, e);
+	}
+	m->source = m->o.source ? m->o.source : "";
+	if (m->o.type == MOUNT_CACHE)
+		m->id = eval_printf(ev, "%s/%s", ns ? ns : "", m->o.id && *m->o.id ? m->o.id : m->target);
+	return 0;
+}
+
+static int by_target(const void *a, const void *b)
+{
+	const struct run_input *x = a, *y = b;
+
+	return strcmp(x->target ? x->target : "", y->target ? y->target : "");
+}
+
+static bool late(const struct run_input *m)
+{
+	return m->o.type == MOUNT_SECRET || m->o.type == MOUNT_SSH;
+}
+
+/* Identical targets: the last one given counts, secrets and sockets after all others. */
+static void drop_covered(struct run *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->nmount; i++) {
+		bool covered = false;
+
+		for (size_t k = 0; k < r->nmount && r->mount[i].target; k++) {
+			if (k == i || !r->mount[k].target || strcmp(r->mount[k].target, r->mount[i].target) != 0)
+				continue;
+			covered |= late(&r->mount[k]) != late(&r->mount[i]) ? late(&r->mount[k]) : k > i;
+		}
+		if (covered)
+			r->mount[i].target = NULL;
+	}
+	for (size_t i = 0; i < r->nmount; i++) {
+		if (r->mount[i].target || r->mount[i].o.env)
+			r->mount[n++] = r->mount[i];
+	}
+	r->nmount = n;
+}
+
+int run_mounts_eval(struct eval *ev, const struct instr *in, struct run *r, struct err **e)
+{
+	size_t nssh = 0;
+
+	r->mount = arena_alloc(ev->arena, (in->nflag + 1) * sizeof(*r->mount));
+	for (size_t i = 0; i < in->nflag; i++) {
+		const struct flag *f = &in->flag[i];
+		struct run_input *m = &r->mount[r->nmount];
+		struct mount_look l = { ev, in, f->value_at };
+		int rc;
+
+		if (strcmp(f->name, "mount") != 0)
+			continue;
+		if (mount_parse(f->value, expand_value, &l, &m->o, e) < 0)
+			return wrong(ev, f, e);
+		r->nmount++;
+		if (m->o.type == MOUNT_SECRET)
+			rc = secret_eval(ev, f, m, e);
+		else if (m->o.type == MOUNT_SSH)
+			rc = ssh_eval(ev, f, m, nssh++, e);
+		else
+			rc = place_eval(ev, f, m, e);
+		if (rc < 0)
+			return -1;
+		if (m->o.type == MOUNT_SSH && !eval_get(ev, "SSH_AUTH_SOCK") && nssh == 1)
+			r->env[r->nenv++] = eval_printf(ev, "SSH_AUTH_SOCK=%s", m->target);
+	}
+	drop_covered(r);
+	return 0;
+}
+
+/* Stages, images and the context that mounts read. */
+int run_mounts_deps(struct eval *ev, const struct instr *in, struct run *r, struct err **e)
+{
+	for (size_t i = 0; i < r->nmount; i++) {
+		struct run_input *m = &r->mount[i];
+
+		if (m->o.from && *m->o.from) {
+			struct tree_ref *t;
+
+			if (eval_from(ev, in, r->s, m->o.from, in->at, false, "cannot mount from stage", &t, e) < 0)
+				return -1;
+			if (m->o.type == MOUNT_BIND || m->o.type == MOUNT_CACHE)
+				m->tree = t;
+		} else if (m->o.type == MOUNT_BIND) {
+			struct tree_ref *t = arena_alloc(ev->arena, sizeof(*t));
+			struct tree_ref **reads = arena_alloc(ev->arena, (r->s->nreads + 1) * sizeof(*reads));
+
+			t->kind = TREE_STAGE;
+			t->dir = -1;
+			if (eval_hidden(ev, in, *m->source ? m->source : "/", in->at, &t->stage, e) < 0)
+				return -1;
+			if (r->s->nreads)
+				memcpy(reads, r->s->reads, r->s->nreads * sizeof(*reads));
+			reads[r->s->nreads++] = t;
+			r->s->reads = reads;
+			m->tree = t;
+			m->source = "x";
+			m->context = true;
+		}
+	}
+	qsort(r->mount, r->nmount, sizeof(*r->mount), by_target);
+	return 0;
+}
+
+/* ---- key */
+
+static int bind_key(struct run *r, const struct run_input *m, struct keyer *k, struct err **e)
+{
+	struct chain c;
+	AUTO(mem_freep) char *name = mem_printf("mount %s", m->target);
+
+	if (m->tree->kind == TREE_SCRATCH) {
+		key_text(k, name, "scratch");
+		return 0;
+	}
+	if (tree_chain(r->s, m->tree, &c, e) < 0)
+		return -1;
+	/* The context counts by its content alone, in both keys. */
+	key_input(k, name, m->context ? &c.content : &c.def, &c.content);
+	key_text(k, "mount source", m->source);
+	return 0;
+}
+
+int run_mounts_key(struct run *r, struct keyer *k, struct err **e)
+{
+	static const char *const type[] = { "bind", "cache", "tmpfs", "secret", "ssh" };
+
+	for (size_t i = 0; i < r->nmount; i++) {
+		const struct run_input *m = &r->mount[i];
+		const struct mount_opts *o = &m->o;
+
+		key_text(k, "mount type", type[o->type]);
+		key_text(k, "mount target", m->target);
+		key_u64(k, "mount is read-only", o->readonly);
+		if (m->tree && bind_key(r, m, k, e) < 0)
+			return -1;
+		if (o->type == MOUNT_TMPFS)
+			key_u64(k, "mount size", o->size);
+		if (late(m)) {
+			key_text(k, "mount id", m->id);
+			key_text(k, "mount variable", o->env);
+			key_u64(k, "mount is required", o->required);
+		}
+		if (o->type != MOUNT_BIND && o->type != MOUNT_TMPFS) {
+			key_u64(k, "mount mode", o->has_mode ? o->mode : UINT64_MAX);
+			key_u64(k, "mount owner", o->has_uid ? o->uid : UINT64_MAX);
+			key_u64(k, "mount group", o->has_gid ? o->gid : UINT64_MAX);
+		}
+	}
+	return 0;
+}
+
+/* ---- the worker's description; everything borrowed but the array itself */
+
+static int cache_spec(struct run *r, const struct run_input *m, struct run_mount *out, struct err **e)
+{
+	struct arena *arena = &r->s->plan->arena;
+	char path[80];
+	const char *id = m->id;
+	struct chain c;
+
+	/* Another origin or another preparation is another cache (8.6). */
+	if (m->tree && m->tree->kind != TREE_SCRATCH) {
+		if (tree_chain(r->s, m->tree, &c, e) < 0)
+			return -1;
+		id = arena_printf(arena, "%s\n%s\n%s", id, digest_text(&c.content).s, m->source);
+	}
+	out->has_perm = m->o.has_mode || m->o.has_uid || m->o.has_gid;
+	out->mode = m->o.has_mode ? m->o.mode : 0755;
+	out->uid = m->o.uid;
+	out->gid = m->o.gid;
+	if (out->has_perm && (!*m->source || strcmp(m->source, "/") == 0))
+		id = arena_printf(arena, "%s\n%o %u %u", id, out->mode, out->uid, out->gid);
+	if (store_cache_path(step_app(r->s)->store, id, path, e) < 0)
+		return -1;
+	out->kind = RUN_CACHE;
+	out->cache = arena_str(arena, slice_of(path));
+	out->source = m->tree ? "" : (char *)m->source;
+	out->lock_exclusive = m->o.sharing == SHARING_LOCKED;
+	out->lock_private = m->o.sharing == SHARING_PRIVATE;
+	return 0;
+}
+
+static void late_spec(const struct run_input *m, struct run_mount *out)
+{
+	bool ssh = m->o.type == MOUNT_SSH;
+
+	out->kind = ssh ? RUN_SSH : RUN_SECRET;
+	out->readonly = true;
+	out->mode = m->o.has_mode ? m->o.mode : ssh ? 0600 : 0400;
+	out->uid = m->o.uid;
+	out->gid = m->o.gid;
+	if (ssh)
+		out->socket = (char *)m->socket;
+	else if (m->secret) {
+		out->content = m->secret->value;
+		out->ncontent = m->secret->n;
+	}
+}
+
+static int mount_spec(struct run *r, struct run_input *m, struct run_mount *out, struct err **e)
+{
+	out->target = (char *)m->target;
+	out->readonly = m->o.readonly;
+	out->lower = m->dirs.v;
+	out->nlower = m->dirs.n;
+	out->source = (char *)m->source;
+	switch (m->o.type) {
+	case MOUNT_BIND:
+		out->kind = RUN_BIND;
+		return 0;
+	case MOUNT_CACHE:
+		return cache_spec(r, m, out, e);
+	case MOUNT_TMPFS:
+		out->kind = RUN_TMPFS;
+		out->size = m->o.size;
+		return 0;
+	default:
+		late_spec(m, out);
+		return 0;
+	}
+}
+
+static void secret_env(struct run *r, const struct run_input *m)
+{
+	struct arena *arena = &r->s->plan->arena;
+	const char **v = arena_alloc(arena, (r->nextra + 1) * sizeof(*v));
+
+	if (r->nextra)
+		memcpy(v, r->extra, r->nextra * sizeof(*v));
+	v[r->nextra++] = arena_printf(arena, "%s=%.*s", m->o.env, m->secret ? (int)m->secret->n : 0, m->secret ? m->secret->value : "");
+	r->extra = v;
+}
+
+int run_mounts_spec(struct run *r, struct run_spec *spec, struct err **e)
+{
+	spec->mount = mem_array(r->nmount + 1, sizeof(*spec->mount));
+	for (size_t i = 0; i < r->nmount; i++) {
+		struct run_input *m = &r->mount[i];
+		bool absent = late(m) && !m->secret && !m->socket;
+
+		if (m->target && !absent && mount_spec(r, m, &spec->mount[spec->nmount++], e) < 0)
+			return -1;
+	}
+	if (r->script_name) {
+		struct run_mount *f = &spec->mount[spec->nmount++];
+
+		f->kind = RUN_FILE;
+		f->target = arena_printf(&r->s->plan->arena, "/dev/pipes/%s", r->script_name);
+		f->mode = 0755;
+		f->readonly = true;
+		f->content = (char *)r->script.p;
+		f->ncontent = r->script.n;
+	}
+	return 0;
+}
+
+void run_mounts_env(struct run *r)
+{
+	for (size_t i = 0; i < r->nmount; i++) {
+		if (r->mount[i].o.type == MOUNT_SECRET && r->mount[i].o.env)
+			secret_env(r, &r->mount[i]);
+	}
+}

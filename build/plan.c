@@ -1,0 +1,483 @@
+/* build/plan.c - global scope, stage table, target, base images; then graph.c and eval.c do their parts. */
+#include "build/plan.h"
+
+#include <ctype.h>
+
+#include "base/mem.h"
+#include "build/context/context.h"
+#include "parser/diag.h"
+#include "parser/flags.h"
+
+const char *plan_build_arg(const struct plan *p, const char *name)
+{
+	const struct strs *args = &p->req->build_args;
+	size_t n = strlen(name);
+
+	for (size_t i = args->n; i-- > 0;) {
+		if (strncmp(args->v[i], name, n) == 0 && args->v[i][n] == '=')
+			return args->v[i] + n + 1;
+	}
+	return NULL;
+}
+
+struct pstage *plan_stage(const struct plan *p, const char *name, size_t before)
+{
+	for (size_t i = before; i-- > 0;) {
+		const char *have = p->stage[i].st->name;
+
+		if (have && strcmp(have, name) == 0)
+			return &p->stage[i];
+	}
+	return NULL;
+}
+
+/* ---- named contexts */
+
+/* "docker.io/library/alpine:latest" and "alpine" are the same name (5.2 rule 4). */
+static bool same_name(const char *a, const char *b)
+{
+	AUTO(buf_freep) struct buf x = BUF_MAX(8192);
+	AUTO(buf_freep) struct buf y = BUF_MAX(8192);
+	struct ref ra = { 0 }, rb = { 0 };
+	bool same = strcmp(a, b) == 0;
+
+	if (same)
+		return true;
+	if (ref_parse(slice_of(a), &ra, NULL) == 0 && ref_parse(slice_of(b), &rb, NULL) == 0) {
+		ref_familiar(&ra, &x);
+		ref_familiar(&rb, &y);
+		same = slice_equal(buf_view(&x), buf_view(&y));
+	}
+	ref_clear(&ra);
+	ref_clear(&rb);
+	return same;
+}
+
+const char *plan_named_context(const struct plan *p, const char *name)
+{
+	const struct strs *c = &p->req->build_contexts;
+
+	for (size_t i = c->n; i-- > 0;) {
+		const char *eq = strchr(c->v[i], '=');
+
+		if (!eq)
+			continue;
+		AUTO(mem_freep) char *key = mem_strn(c->v[i], (size_t)(eq - c->v[i]));
+		if (same_name(key, name))
+			return eq + 1;
+	}
+	return NULL;
+}
+
+/* ---- images */
+
+static void base_keys(struct base_image *b, const struct platform *pf)
+{
+	struct keyer k;
+	struct digest unused;
+	bool has;
+
+	key_init(&k, "image");
+	key_digest(&k, "image", digest_zero(&b->pulled.manifest) ? &b->pulled.config : &b->pulled.manifest);
+	key_text(&k, "platform", platform_text(pf).s);
+	key_end(&k, &b->def, &unused, &has);
+	key_clear(&k);
+	b->diff = mem_array(b->pulled.image.nlayer + 1, sizeof(*b->diff));
+	for (size_t i = 0; i < b->pulled.image.nlayer; i++) {
+		b->diff[i] = b->pulled.image.layer[i].diff;
+		digest_chain(i ? &b->content : NULL, &b->diff[i], &b->content);
+	}
+}
+
+/* oci-layout://DIR[:TAG]: loaded into the store under a name of its own. */
+static int layout_image(struct plan *p, const char *spec, const struct platform *pf, struct base_image *b, struct err **e)
+{
+	AUTO(mem_freep) char *path = mem_str(spec + strlen("oci-layout://"));
+	struct strs names = { 0 };
+	struct name_record r = { 0 };
+	char *tag = strrchr(path, ':');
+
+	if (tag && !strchr(tag, '/'))
+		*tag++ = '\0';
+	else
+		tag = NULL;
+	int rc = imagestore_read(p->app, path, tag, pf, &names, e);
+	if (rc == 0 && names.n == 0)
+		rc = err_set(e, ERR_SOURCE, "'%s' holds no image for %s", spec, platform_text(pf).s);
+	if (rc == 0)
+		rc = imagestore_find(p->app, names.v[0], &r, e);
+	if (rc == 0)
+		rc = imagestore_load(p->app, &r, &b->pulled.image, e);
+	b->pulled.config = r.config;
+	b->pulled.manifest = r.manifest;
+	name_record_clear(&r);
+	strs_clear(&names);
+	return rc > 0 ? err_set(e, ERR_BUG, "'%s' was loaded and is not in the store", spec) : rc;
+}
+
+static int remote_image(struct plan *p, const char *name, const struct platform *pf, struct base_image *b, struct err **e)
+{
+	struct ref ref = { 0 };
+
+	if (ref_parse(slice_of(name), &ref, e) < 0)
+		return err_wrap(e, "failed to parse stage name \"%s\"", name);
+	int rc = imagestore_pull(p->app, &ref, pf, p->req->pull, &p->req->transfer, p->any_run && !p->check_only, &b->pulled, e);
+	ref_clear(&ref);
+	return rc;
+}
+
+int plan_image(struct plan *p, const char *name, const struct platform *pf, bool layers, struct base_image **ret, struct err **e)
+{
+	const char *spec = plan_named_context(p, name);
+	const char *real = name;
+	struct base_image *b;
+	int rc;
+
+	if (spec && strncmp(spec, "docker-image://", 15) == 0)
+		real = spec + 15;
+	else if (spec && strncmp(spec, "container-image://", 18) == 0)
+		real = spec + 18;
+	AUTO(mem_freep) char *key = mem_printf("%s %s", spec ? spec : name, platform_text(pf).s);
+	for (size_t i = 0; i < p->nbase; i++) {
+		if (strcmp(p->base[i]->name, key) == 0) {
+			*ret = p->base[i];
+			return 0;
+		}
+	}
+	b = arena_alloc(&p->arena, sizeof(*b));
+	if (spec && strncmp(spec, "oci-layout://", 13) == 0)
+		rc = layout_image(p, spec, pf, b, e);
+	else
+		rc = remote_image(p, real, pf, b, e);
+	if (rc < 0) {
+		pulled_clear(&b->pulled);
+		return -1;
+	}
+	b->name = arena_str(&p->arena, slice_of(key));
+	base_keys(b, pf);
+	MEM_ROOM(p->base, p->nbase, p->basecap);
+	p->base[p->nbase++] = b;
+	*ret = b;
+	return 0;
+}
+
+/* ---- stage table (5.1, 5.2) */
+
+static int stage_error(struct plan *p, const struct stage *st, struct span at, struct err **e)
+{
+	return diag_place(e, p->file->source, at.to > at.from ? at : st->from->at);
+}
+
+static int stage_platform(struct plan *p, struct pstage *ps, struct err **e)
+{
+	const struct stage *st = ps->st;
+	const char *text;
+
+	ps->platform = p->target_platform;
+	if (!st->platform)
+		return 0;
+	if (eval_global_expand(p, st->platform, st->platform_at, p->file->escape, st->from, &text, e) < 0)
+		return -1;
+	if (!*text) {
+		err_set(e, ERR_INPUT, "empty platform value from expression %s", st->platform);
+		return stage_error(p, st, st->platform_at, e);
+	}
+	if (platform_parse(slice_of(text), &ps->platform, e) == 0)
+		return 0;
+	err_wrap(e, "failed to parse platform %s", text);
+	return stage_error(p, st, st->platform_at, e);
+}
+
+static int stage_init(struct plan *p, size_t i, struct err **e)
+{
+	struct pstage *ps = &p->stage[i];
+	const struct stage *st = ps->st = p->file->stage[i];
+
+	ps->plan = p;
+	ps->title = st->name ? st->name : arena_printf(&p->arena, "stage-%zu", i);
+	ps->instr = (const struct instr **)st->instr;
+	ps->ninstr = st->ninstr;
+	ps->no_cache = p->req->no_cache;
+	for (size_t k = 0; st->name && k < p->req->no_cache_filter.n; k++)
+		ps->no_cache |= strcasecmp(p->req->no_cache_filter.v[k], st->name) == 0;
+	if (stage_platform(p, ps, e) < 0 ||
+	    eval_global_expand(p, st->base, st->base_at, p->file->escape, st->from, &ps->base_name, e) < 0)
+		return -1;
+	if (!*ps->base_name) {
+		err_set(e, ERR_INPUT, "base name (%s) should not be blank", st->base);
+		return stage_error(p, st, st->base_at, e);
+	}
+	if (st->name && plan_named_context(p, st->name) && strcmp(st->name, "scratch") != 0 && strcmp(st->name, "context") != 0) {
+		ps->base_name = st->name;        /* the whole stage is replaced (5.2 rule 1) */
+		ps->ninstr = 0;
+		return 0;
+	}
+	ps->parent = plan_stage(p, ps->base_name, i);
+	if (ps->parent)
+		ps->platform = ps->parent->platform;
+	if (ps->parent || strcmp(ps->base_name, "scratch") == 0 || plan_named_context(p, ps->base_name))
+		return 0;
+	struct ref ref = { 0 };
+	if (ref_parse(slice_of(ps->base_name), &ref, e) < 0) {
+		err_wrap(e, "failed to parse stage name \"%s\"", ps->base_name);
+		return stage_error(p, st, st->base_at, e);
+	}
+	ref_clear(&ref);
+	return 0;
+}
+
+static int find_target(struct plan *p, struct err **e)
+{
+	const char *want = p->req->target;
+	const char **names;
+	size_t n = 0;
+
+	if (!want || !*want) {
+		p->target = &p->stage[p->nstage - 1];
+		return 0;
+	}
+	names = mem_array(p->nstage + 1, sizeof(*names));
+	for (size_t i = 0; i < p->nstage; i++) {
+		const char *have = p->stage[i].st->name;
+
+		if (!have)
+			continue;
+		names[n++] = have;
+		if (strcasecmp(have, want) == 0)
+			p->target = &p->stage[i];
+	}
+	if (!p->target) {
+		const char *near = nearest_word(slice_of(want), names, n, false);
+
+		err_set(e, ERR_INPUT, "target stage \"%s\" could not be found", want);
+		if (near)
+			err_hint(e, "did you mean %s?", near);
+	}
+	free(names);
+	return p->target ? 0 : -1;
+}
+
+/* ---- SOURCE_DATE_EPOCH (18.5) */
+
+static int find_epoch(struct plan *p, struct err **e)
+{
+	const char *text = plan_build_arg(p, "SOURCE_DATE_EPOCH");
+	uint64_t v;
+
+	p->epoch = INT64_MIN;
+	if (!text && p->req->has_epoch)
+		text = p->req->epoch;
+	for (size_t i = 0; !text && i < p->nglobal; i++) {
+		if (strcmp(p->global[i].key, "SOURCE_DATE_EPOCH") == 0)
+			text = p->global[i].value;
+	}
+	if (!text || !*text || strcmp(text, "context") == 0)
+		return 0;                /* a local context has no time of its own */
+	if (!slice_u64(slice_of(text), &v) || v > INT64_MAX) {
+		err_set(e, ERR_INPUT, "invalid SOURCE_DATE_EPOCH: %s", text);
+		return err_hint(e, "give seconds since 1970");
+	}
+	p->epoch = (int64_t)v;
+	return 0;
+}
+
+/* ---- base images and triggers */
+
+static int parse_triggers(struct pstage *ps, const char *const *text, size_t n, struct err **e)
+{
+	struct plan *p = ps->plan;
+	const struct instr **all;
+
+	if (n == 0 || ps->ntrigger)
+		return 0;
+	all = arena_alloc(&p->arena, (n + ps->ninstr + 1) * sizeof(*all));
+	for (size_t i = 0; i < n; i++) {
+		if (file_parse_trigger(p->file, ps->st, text[i], &all[i], e) < 0)
+			return -1;
+	}
+	memcpy(all + n, ps->instr, ps->ninstr * sizeof(*all));
+	ps->instr = all;
+	ps->ninstr += n;
+	ps->ntrigger = n;
+	return 0;
+}
+
+/* What the base of this stage triggers: texts of its own file's stage, or of the image's config. */
+static int stage_triggers(struct pstage *ps, struct err **e)
+{
+	const char **text = NULL;
+	size_t n = 0, cap = 0;
+	int rc;
+
+	if (ps->parent) {
+		for (size_t i = 0; i < ps->parent->ninstr; i++) {
+			if (ps->parent->instr[i]->id != INSTR_ONBUILD)
+				continue;
+			MEM_ROOM(text, n, cap);
+			text[n++] = ps->parent->instr[i]->trigger;
+		}
+	} else if (ps->base) {
+		const struct image *im = &ps->base->pulled.image;
+
+		for (size_t i = 0; i < config_list_count(im, "OnBuild"); i++) {
+			MEM_ROOM(text, n, cap);
+			text[n++] = config_list_at(im, "OnBuild", i);
+		}
+	}
+	rc = parse_triggers(ps, text, n, e);
+	free(text);
+	return rc;
+}
+
+static int stage_base(struct pstage *ps, struct err **e)
+{
+	struct plan *p = ps->plan;
+	const char *spec = plan_named_context(p, ps->base_name);
+
+	if (ps->parent || ps->base || strcmp(ps->base_name, "scratch") == 0)
+		return 0;
+	if (spec && !strstr(spec, "://")) {
+		err_set(e, ERR_INPUT, "named context '%s' is a directory and cannot be the base of a stage", ps->base_name);
+		err_hint(e, "FROM scratch, then COPY --from=%s / /", ps->base_name);
+		return stage_error(p, ps->st, ps->st->base_at, e);
+	}
+	if (plan_image(p, ps->base_name, &ps->platform, true, &ps->base, e) == 0)
+		return 0;
+	return stage_error(p, ps->st, ps->st->base_at, e);
+}
+
+/* Resolve bases of what is reachable; their triggers may make more reachable: until nothing changes (phase 12). */
+static int resolve_needed(struct plan *p, struct err **e)
+{
+	bool again = true;
+
+	for (unsigned round = 0; again; round++) {
+		again = false;
+		graph_reach(p);
+		for (size_t i = 0; i < p->nstage; i++) {
+			struct pstage *ps = &p->stage[i];
+			size_t had = ps->ntrigger;
+
+			if (!ps->needed)
+				continue;
+			if (stage_base(ps, e) < 0 || stage_triggers(ps, e) < 0)
+				return -1;
+			for (size_t k = had; k < ps->ntrigger; k++) {
+				if (graph_edges_of(ps, ps->instr[k], e) < 0)
+					return -1;
+				again = true;
+			}
+		}
+	}
+	return graph_cycles(p, e);
+}
+
+static bool has_run(const struct pstage *ps)
+{
+	for (size_t i = 0; i < ps->ninstr; i++) {
+		if (ps->instr[i]->id == INSTR_RUN)
+			return true;
+	}
+	return false;
+}
+
+/* ---- the whole */
+
+static int plan_table(struct plan *p, struct err **e)
+{
+	eval_predefine(p);
+	if (eval_global(p, e) < 0 || find_epoch(p, e) < 0)
+		return -1;
+	p->nstage = p->file->nstage;
+	p->stage = arena_alloc(&p->arena, p->nstage * sizeof(*p->stage));
+	for (size_t i = 0; i < p->nstage; i++) {
+		if (stage_init(p, i, e) < 0)
+			return -1;
+	}
+	if (find_target(p, e) < 0 || graph_link(p, e) < 0)
+		return -1;
+	graph_reach(p);
+	for (size_t i = 0; i < p->nstage; i++) {
+		if (p->check_only && !p->req->target)
+			p->stage[i].needed = true;
+		p->any_run |= p->stage[i].needed && has_run(&p->stage[i]);
+	}
+	return resolve_needed(p, e);
+}
+
+static void tell_skipped(struct plan *p)
+{
+	for (size_t i = 0; i < p->nstage; i++) {
+		if (!p->stage[i].needed)
+			report_note(p->app->report, REPORT_NOTE, "stage '%s' is skipped: '%s' does not need it", p->stage[i].title,
+				    p->target->title);
+	}
+}
+
+int plan_make(struct app *a, const struct build_req *r, struct file *f, struct context *c, struct plan **ret, struct err **e)
+{
+	AUTO(plan_freep) struct plan *p = mem_zalloc(sizeof(*p));
+	const char *check;
+
+	p->app = a;
+	p->req = r;
+	p->file = f;
+	p->context = c;
+	p->check_only = r->call && strcmp(r->call, "build") != 0;
+	check = plan_build_arg(p, "BUILDKIT_DOCKERFILE_CHECK");
+	if (lint_init(&p->lint, check ? check : f->check, e) < 0)
+		return -1;
+	lint_file(&p->lint, f);
+	platform_host(&p->build_platform);
+	p->target_platform = p->build_platform;
+	if (r->platform && platform_parse(slice_of(r->platform), &p->target_platform, e) < 0) {
+		err_kind_set(e, ERR_USAGE);
+		return err_wrap(e, "failed to parse target platform '%s'", r->platform);
+	}
+	if (plan_table(p, e) < 0)
+		return -1;
+	for (size_t i = 0; i < p->nstage; i++) {
+		if (p->stage[i].needed && eval_stage(&p->stage[i], e) < 0)
+			return -1;
+	}
+	tell_skipped(p);
+	*ret = take(&p);
+	return 0;
+}
+
+static void stage_clear(struct pstage *ps)
+{
+	for (struct step *s = ps->last; s && s->stage == ps; s = s->parent)
+		key_clear(&s->keyer);
+	image_clear(&ps->image);
+	view_freep(&ps->view);
+	free(ps->dep);
+	free(ps->eval.var);
+	free(ps->eval.arg);
+}
+
+void plan_free(struct plan *p)
+{
+	if (!p)
+		return;
+	for (size_t i = 0; i < p->nstage; i++)
+		stage_clear(&p->stage[i]);
+	for (size_t i = 0; i < p->nhidden; i++)
+		stage_clear(p->hidden[i]);
+	for (size_t i = 0; i < p->nbase; i++) {
+		free(p->base[i]->diff);
+		pulled_clear(&p->base[i]->pulled);
+	}
+	free(p->hidden);
+	free(p->base);
+	free(p->step);
+	free(p->global);
+	lint_clear(&p->lint);
+	arena_clear(&p->arena);
+	free(p);
+}
+
+void plan_freep(struct plan **p)
+{
+	plan_free(*p);
+}

@@ -1,0 +1,100 @@
+/* build/plan.h - a parsed file + a request -> stages, evaluated, with the graph of their steps (spec/dockerfile.md 1, 4, 5).
+ *
+ * Data:   plan_make() does phases 7-14: global arguments, stage table, target, dependencies, base images, triggers, evaluation.
+ *         Nothing is executed but the resolution of base images. Stages nobody needs are not evaluated; the plan remembers why.
+ * Owns:   the arena owns stages, steps and their strings; images and views are freed by plan_free().
+ */
+#pragma once
+#include "build/imagestore.h"
+#include "build/step.h"
+
+struct base_image {                      /* an image the plan refers to, resolved once */
+	char *name;                      /* as normalised */
+	struct pulled pulled;
+	struct digest def;               /* its definition key */
+	struct digest *diff;             /* its layers, bottom first */
+	struct digest content;           /* chain ID */
+};
+struct pstage {
+	const struct stage *st;
+	const char *title;               /* name or "stage-N" */
+	struct plan *plan;
+	struct platform platform;
+	const char *base_name;           /* expanded */
+	struct pstage *parent;           /* FROM an earlier stage */
+	struct base_image *base;         /* FROM an image; NULL with parent NULL: scratch */
+	bool needed, evaluated, no_cache;
+	const char *needed_by;           /* who asked for it, for messages */
+	struct pstage **dep;             /* stages read by COPY --from and mounts */
+	size_t ndep, depcap;
+	bool visiting, visited;          /* cycle search */
+	const struct instr **instr;      /* triggers, then its own */
+	size_t ninstr, ntrigger;
+	struct eval eval;                /* its state at the end */
+	struct image image;              /* its config at the end, without the layers of its steps */
+	size_t base_history;             /* history entries that came from the base image */
+	struct step *last;               /* last step of its chain, through its parents; NULL: only the base */
+	unsigned nsteps;                 /* counted for titles: FROM an image, RUN, COPY, ADD, WORKDIR */
+	bool workdir_set;                /* lint: a WORKDIR was seen in the chain */
+	struct view *view;               /* of base + the steps done so far (step_view) */
+	size_t nview;                    /* layers pushed */
+	bool hidden;                     /* made for a mount of the context: not in the file */
+};
+struct context;                          /* build/context/context.h */
+struct sched;
+struct plan {
+	struct app *app;
+	const struct build_req *req;
+	struct file *file;
+	struct arena arena;
+	struct lint lint;
+	struct context *context;         /* main context, borrowed */
+	struct platform build_platform, target_platform;
+	struct eval_var *global;         /* global scope */
+	size_t nglobal, globalcap;
+	struct pstage *stage;
+	size_t nstage;
+	struct pstage *target;
+	struct step **step;              /* needed steps, in evaluation order */
+	size_t nstep, stepcap;
+	struct base_image **base;
+	size_t nbase, basecap;
+	int64_t epoch;                   /* SOURCE_DATE_EPOCH, INT64_MIN: none */
+	struct pstage **hidden;          /* trees of context mounts */
+	size_t nhidden, hiddencap;
+	struct sched *sched;
+	bool any_run;                    /* some needed stage has a RUN: bases are unpacked while they arrive */
+	bool check_only;                 /* --check and friends: all stages, nothing pulled but configs */
+};
+int plan_make(struct app *a, const struct build_req *r, struct file *f, struct context *c, struct plan **ret, struct err **e);
+void plan_free(struct plan *p);
+void plan_freep(struct plan **p);
+
+/* The base a name means (build context, stored or remote image), resolved once per plan. */
+int plan_image(struct plan *p, const char *name, const struct platform *pf, bool layers, struct base_image **ret, struct err **e);
+/* The SPEC of a named context for this name (5.2 rule 4), or NULL. */
+const char *plan_named_context(const struct plan *p, const char *name);
+struct pstage *plan_stage(const struct plan *p, const char *name, size_t before);      /* latest of that name with index < before */
+const char *plan_build_arg(const struct plan *p, const char *name);                    /* NULL when not given */
+
+/* build/eval.c: one stage, from its base to its last instruction. */
+int eval_stage(struct pstage *ps, struct err **e);
+/* A stage that is not in the file: FROM scratch with one COPY of a path of the main context to /x (RUN --mount=type=bind). */
+int eval_hidden(struct eval *ev, const struct instr *in, const char *source, struct span at, struct pstage **ret, struct err **e);
+void eval_predefine(struct plan *p);
+int eval_global(struct plan *p, struct err **e);
+int eval_global_expand(struct plan *p, const char *text, struct span at, char escape, const struct instr *in, const char **ret, struct err **e);
+
+/* build/graph.c: which stage needs which. */
+int graph_link(struct plan *p, struct err **e);
+int graph_edges_of(struct pstage *ps, const struct instr *in, struct err **e);
+void graph_reach(struct plan *p);
+int graph_cycles(struct plan *p, struct err **e);
+
+/* build/call.c: --call=check, outline, targets. */
+int call_run(struct plan *p, struct build_done *ret, struct err **e);
+/* build/sched.c */
+int sched_run(struct plan *p, struct err **e);
+/* build/result.c: the finished image of the target. */
+int result_image(struct plan *p, struct image *ret, struct err **e);
+int result_outputs(struct plan *p, struct image *im, struct build_done *ret, struct err **e);

@@ -1,0 +1,147 @@
+/* build/result.c - steps -> image -> outputs (spec/dockerfile.md 18). */
+#include <fcntl.h>
+
+#include "base/mem.h"
+#include "base/tmp.h"
+#include "build/output/output.h"
+#include "build/plan.h"
+#include "layers/comp.h"
+
+/* The layers of the chain, bottom first, with their blobs where there are any; their times into the history. */
+static int add_layers(struct plan *p, struct pstage *ps, struct image *im, struct err **e)
+{
+	struct step **chain = mem_array(p->nstep + 1, sizeof(*chain));
+	size_t n = 0, entry = ps->base_history;
+
+	for (struct step *s = ps->last; s; s = s->parent)
+		chain[n++] = s;
+	while (n--) {
+		const struct step *s = chain[n];
+		struct image_layer l = { .diff = s->record.diff };
+		struct blob_info info;
+		int rc = store_info_find(p->app->store, &l.diff, "", &info, e);
+
+		if (rc < 0) {
+			free(chain);
+			return -1;
+		}
+		if (rc == 0) {
+			const struct comp *c = comp_find(info.comp);
+
+			l.blob = info.blob;
+			l.size = info.size;
+			l.comp = c->name;
+			snprintf(l.media_type, sizeof(l.media_type), "%s", c->media_type);
+		}
+		config_layer(im, &l);
+		while (entry < config_history_count(im) && config_history_empty(im, entry))
+			entry++;
+		config_history_time(im, entry++, s->record.created);
+	}
+	free(chain);
+	return 0;
+}
+
+int result_image(struct plan *p, struct image *ret, struct err **e)
+{
+	struct pstage *ps = p->target;
+
+	image_copy(ret, &ps->image);
+	if (add_layers(p, ps, ret, e) < 0)
+		return -1;
+	for (size_t i = 0; i < p->req->labels.n; i++) {
+		const char *kv = p->req->labels.v[i];
+		size_t n = strcspn(kv, "=");
+		AUTO(mem_freep) char *key = mem_strn(kv, n);
+
+		config_label_set(ret, key, kv[n] ? kv + n + 1 : "");
+	}
+	config_finish(ret, p->req->platform || !ps->base ? &ps->platform : &ret->platform, ps->base_history, p->epoch);
+	return 0;
+}
+
+static int write_text(const char *path, const char *text, struct err **e)
+{
+	AUTO(fd_closep) int fd = fd_open_host(path, O_WRONLY | O_CREAT | O_TRUNC, 0644, e);
+
+	if (fd < 0 || fd_write_all(fd, text, strlen(text), e) < 0 || fd_close(&fd, path, e) < 0)
+		return err_wrap(e, "cannot write '%s'", path);
+	return 0;
+}
+
+/* spec/cli-flags.md 9.6. */
+static int write_metadata(struct plan *p, const struct image *im, const struct output_done *d, struct err **e)
+{
+	AUTO(jval_freep) struct jval *o = jval_obj();
+	AUTO(buf_freep) struct buf b = BUF_MAX(4 << 20);
+	AUTO(buf_freep) struct buf names = BUF_MAX(1 << 20);
+
+	if (!digest_zero(&d->config))
+		jval_set_str(o, "containerimage.config.digest", digest_text(&d->config).s);
+	if (!digest_zero(&d->manifest)) {
+		struct jval *desc = jval_obj();
+
+		jval_set_str(desc, "mediaType", manifest_media_type(DOC_MANIFEST, false));
+		jval_set_str(desc, "digest", digest_text(&d->manifest).s);
+		jval_set_str(o, "containerimage.digest", digest_text(&d->manifest).s);
+		jval_set(o, "containerimage.descriptor", desc);
+	}
+	for (size_t i = 0; i < p->req->tags.n; i++)
+		buf_printf(&names, "%s%s", i ? "," : "", p->req->tags.v[i]);
+	if (names.n)
+		jval_set_str(o, "image.name", names.p);
+	jval_print(o, &b, 2);
+	buf_char(&b, '\n');
+	return write_text(p->req->metadata_file, b.p, e);
+}
+
+static int keep_bases(struct plan *p, struct err **e)
+{
+	for (size_t i = 0; i < p->nbase; i++) {
+		struct base_image *b = p->base[i];
+		struct ref ref = { 0 };
+		AUTO(mem_freep) char *name = mem_strn(b->name, strcspn(b->name, " "));
+
+		if (!b->pulled.fresh || ref_parse(slice_of(name), &ref, NULL) < 0)
+			continue;
+		int rc = imagestore_keep(p->app, &ref, &b->pulled, e);
+		ref_clear(&ref);
+		if (rc < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int result_outputs(struct plan *p, struct image *im, struct build_done *ret, struct err **e)
+{
+	static const struct output_spec to_store = { .type = OUTPUT_STORE, .level = -1 };
+	struct output_done all = { 0 };
+
+	if (store_sync_start(p->app->store, e) < 0)
+		return -1;
+	for (size_t i = 0; i < (p->req->noutput ? p->req->noutput : 1); i++) {
+		struct output_done d = { 0 };
+
+		if (output_run(p->app, p->req, p->req->noutput ? &p->req->output[i] : &to_store, im, p->epoch, &d, e) < 0)
+			return -1;
+		if (!digest_zero(&d.config))
+			all.config = d.config;
+		if (!digest_zero(&d.manifest))
+			all.manifest = d.manifest;
+	}
+	if (keep_bases(p, e) < 0)
+		return -1;
+	if (digest_zero(&all.config)) {
+		AUTO(buf_freep) struct buf b = BUF_MAX(8 << 20);
+
+		image_config_bytes(im, &b);
+		digest_of(b.p, b.n, &all.config);
+	}
+	if (p->req->iidfile && write_text(p->req->iidfile, digest_text(&all.config).s, e) < 0)
+		return -1;
+	if (p->req->metadata_file && write_metadata(p, im, &all, e) < 0)
+		return -1;
+	ret->config = all.config;
+	ret->manifest = all.manifest;
+	return 0;
+}

@@ -1,0 +1,367 @@
+/* build/sched.c - ready steps run, as many at once as asked for; the first failure stops the rest (design.md 3.6).
+ *
+ * A step waits for its parent and for the stages it reads; a RUN may start as soon as its parent's upper is frozen, while that is still
+ * being hashed. Then: key, look-up by definition, look-up by content, and only then work. Results are committed in the order of the
+ * chain, and never between the moment when a worker was told store directories and the moment when it has mounted them.
+ */
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "build/plan.h"
+#include "build/sched.h"
+#include "layers/comp.h"
+
+struct sched {
+	struct plan *p;
+	unsigned running, max;
+	unsigned mounting;               /* workers that know directory names and have not mounted yet */
+	size_t first;                    /* every step before it is done */
+	bool kicking, again, done;
+	struct err *e;
+};
+
+static void kick(struct sched *d);
+
+/* ---- ends */
+
+static void fail(struct sched *d, struct step *s, struct err *e)
+{
+	s->state = STEP_FAILED;
+	if (d->e) {
+		err_free(e);
+		return;
+	}
+	d->e = e;
+	step_wrap(s, &d->e);
+	report_state(d->p->app->report, s->id, REPORT_FAILED, NULL, 0);
+	for (size_t i = 0; i < d->p->nstep; i++) {
+		if (d->p->step[i]->job)
+			job_cancel(d->p->step[i]->job);
+	}
+}
+
+static void drop_tmp(struct step *s)
+{
+	/* Somebody may run on a frozen tree: then it stays until the store is closed. */
+	if (s->tmp[0] && !s->frozen[0])
+		store_tmp_drop(s->plan->app->store, s->tmp);
+	s->tmp[0] = '\0';
+}
+
+static void finish(struct sched *d, struct step *s, bool cached, const char *why)
+{
+	s->state = STEP_DONE;
+	s->cached = cached;
+	report_state(d->p->app->report, s->id, cached ? REPORT_CACHED : REPORT_DONE, why, s->record.size);
+}
+
+/* ---- keys */
+
+static struct slice slot_of(struct step *s)
+{
+	const struct build_req *r = s->plan->req;
+	const char *text = arena_printf(&s->plan->arena, "%s\n%s\n%s\n%zu%s\n%s", r->context ? r->context : "", r->file ? r->file : "",
+					s->stage->title, s->ordinal, s->stage->hidden ? "h" : "", instr_table[s->in->id].word);
+
+	return slice_of(text);
+}
+
+static int make_key(struct step *s, struct err **e)
+{
+	int rc;
+
+	key_clear(&s->keyer);
+	key_init(&s->keyer, instr_table[s->in->id].word);
+	step_key_parent(s, &s->keyer);
+	rc = s->op->key(s, &s->keyer, e);
+	if (rc < 0)
+		return -1;
+	key_end(&s->keyer, &s->def, &s->content, &s->has_content);
+	s->has_def = rc == 0;
+	return rc;
+}
+
+/* 0 found, STEPS_MISS, -1. */
+static int look_up(struct step *s, struct err **e)
+{
+	struct store *store = s->plan->app->store;
+	int rc = STEPS_MISS;
+
+	if (s->no_cache)
+		return STEPS_MISS;
+	if (s->has_def)
+		rc = steps_find(store, &s->def, &s->record, e);
+	if (rc == STEPS_MISS && s->has_content) {
+		rc = steps_find(store, &s->content, &s->record, e);
+		/* From now on the definition hits as well. */
+		if (rc == 0 && s->has_def && steps_save(store, &s->def, NULL, &s->keyer, slot_of(s), &s->record, e) < 0)
+			return -1;
+	}
+	return rc;
+}
+
+/* ---- results */
+
+static int commit(struct step *s, struct err **e)
+{
+	struct store *store = s->plan->app->store;
+	const struct step_made *m = s->made;
+	const struct pack_facts *f = &m->facts;
+	AUTO(mem_freep) char *listing = mem_printf("%s/listing", m->tmp);
+	AUTO(mem_freep) char *blob = mem_printf("%s/blob", m->tmp);
+	struct layer_meta have;
+
+	if (store_listing_commit(store, listing, &f->diff, e) < 0)
+		return -1;
+	if (m->comp) {
+		struct blob_info info = { .diff = f->diff, .blob = f->blob, .size = (int64_t)f->blob_size, .level = m->level };
+
+		snprintf(info.comp, sizeof(info.comp), "%s", comp_find(m->comp)->name);
+		if (store_blob_commit(store, blob, &f->blob, info.size, e) < 0 || store_info_add(store, &info, e) < 0)
+			return -1;
+	}
+	if (m->tree) {
+		struct layer_meta meta = { .diff = f->diff, .bytes = f->bytes, .entries = f->entries, .made_here = true };
+		int rc = store_layer_find(store, &f->diff, &have, e);
+
+		if (rc < 0)
+			return -1;
+		if (rc > 0) {
+			if (store_layer_commit(store, m->tmp, &meta, e) < 0)
+				return -1;
+			s->tmp[0] = '\0';
+		}
+	}
+	s->record = (struct step_record){
+		.diff = f->diff, .size = f->tar_size, .created = clock_wall(), .took_ms = (clock_ns() - s->started) / 1000000,
+		.empty = f->entries == 0,
+	};
+	return steps_save(store, &s->def, s->has_content ? &s->content : NULL, &s->keyer, slot_of(s), &s->record, e);
+}
+
+/* The pass is over and everything below is done: the keys are complete now. */
+static int settle(struct step *s, bool *cached, struct err **e)
+{
+	bool had_def = s->has_def;
+	int rc;
+
+	s->selected = s->made->facts.content;
+	rc = make_key(s, e);
+	if (rc < 0)
+		return -1;
+	if (rc == STEP_READ)
+		return err_set(e, ERR_BUG, "the key of %s is not known after everything was read", s->title);
+	/* A COPY whose files had to be read first may hit after all; a RUN was looked up before it ran. */
+	if (s->in->id != INSTR_RUN && (!had_def || s->has_content)) {
+		rc = look_up(s, e);
+		if (rc <= 0) {
+			*cached = rc == 0;
+			return rc;
+		}
+	}
+	return commit(s, e);
+}
+
+static void try_settle(struct sched *d, struct step *s)
+{
+	struct err *e = NULL;
+	bool cached = false;
+
+	if (!s->packed || d->mounting || (s->parent && s->parent->state != STEP_DONE))
+		return;
+	s->packed = false;
+	if (settle(s, &cached, &e) < 0)
+		fail(d, s, e);
+	else
+		finish(d, s, cached, cached ? NULL : s->why);
+	drop_tmp(s);
+	free((char *)s->made->tmp);
+	free(s->made);
+	s->made = NULL;
+}
+
+void step_packed(struct step *s, const struct step_made *m)
+{
+	struct sched *d = s->plan->sched;
+
+	d->running--;
+	s->job = NULL;
+	s->made = mem_dup(m, sizeof(*m));
+	s->made->tmp = mem_str(m->tmp);
+	s->packed = true;
+	kick(d);
+}
+
+void step_failed(struct step *s, struct err *e)
+{
+	struct sched *d = s->plan->sched;
+
+	d->running--;
+	s->job = NULL;
+	fail(d, s, e);
+	drop_tmp(s);
+	kick(d);
+}
+
+void step_frozen(struct step *s)
+{
+	s->state = STEP_FROZEN;
+	kick(s->plan->sched);
+}
+
+void sched_mounting(struct step *s, bool on)
+{
+	struct sched *d = s->plan->sched;
+
+	d->mounting += on ? 1 : (unsigned)-1;
+	if (d->mounting == 0)
+		kick(d);
+}
+
+bool sched_parent_done(const struct step *s)
+{
+	return !s->parent || s->parent->state == STEP_DONE;
+}
+
+/* ---- starts */
+
+static bool deps_ready(const struct step *s)
+{
+	if (s->parent && s->parent->state != STEP_DONE &&
+	    !(s->parent->state == STEP_FROZEN && s->in->id == INSTR_RUN && !s->wait_parent))
+		return false;
+	for (size_t i = 0; i < s->nreads; i++) {
+		const struct tree_ref *t = s->reads[i];
+
+		if (t->kind == TREE_STAGE && t->stage->last && t->stage->last->state != STEP_DONE)
+			return false;
+	}
+	return true;
+}
+
+static void start(struct sched *d, struct step *s, const char *why)
+{
+	struct err *e = NULL;
+
+	s->why = why;
+	s->state = STEP_RUNNING;
+	s->started = clock_ns();
+	d->running++;
+	report_state(d->p->app->report, s->id, REPORT_STARTED, why, 0);
+	if (s->op->exec(s, &e) == 0)
+		return;
+	d->running--;
+	fail(d, s, e);
+	drop_tmp(s);
+}
+
+static void try_start(struct sched *d, struct step *s)
+{
+	struct store *store = d->p->app->store;
+	AUTO(buf_freep) struct buf why = BUF_MAX(64 << 10);
+	struct err *e = NULL;
+	bool parent_only = false;
+	int rc;
+
+	if ((s->state != STEP_WAITING && s->state != STEP_KEYED) || !deps_ready(s))
+		return;
+	if (s->state == STEP_WAITING) {
+		s->wait_parent = false;
+		s->state = STEP_KEYED;
+		rc = make_key(s, &e);
+		if (rc >= 0)
+			rc = look_up(s, &e);
+		if (rc < 0) {
+			report_step(d->p->app->report, s->id, s->title);
+			fail(d, s, e);
+			return;
+		}
+		if (rc == 0) {
+			report_step(d->p->app->report, s->id, s->title);
+			finish(d, s, true, NULL);
+			return;
+		}
+	}
+	if (d->running >= d->max)
+		return;
+	if (s->no_cache)
+		buf_str(&why, "the cache is off for this step");
+	else if (steps_why(store, slot_of(s), &s->keyer, &why, &parent_only, &e) < 0)
+		err_free(e);
+	/* Only what lies below differs: its result decides, so that is waited for. */
+	if (parent_only && !s->has_content && s->parent && s->parent->state == STEP_FROZEN) {
+		s->wait_parent = true;
+		s->state = STEP_WAITING;
+		return;
+	}
+	report_step(d->p->app->report, s->id, s->title);
+	start(d, s, arena_str(&d->p->arena, buf_view(&why)));
+}
+
+/* Everything that can move, moves; callbacks that arrive meanwhile ask for one more round. */
+static void kick(struct sched *d)
+{
+	if (d->kicking) {
+		d->again = true;
+		return;
+	}
+	d->kicking = true;
+	do {
+		d->again = false;
+		while (d->first < d->p->nstep && d->p->step[d->first]->state == STEP_DONE)
+			d->first++;
+		for (size_t i = d->first; i < d->p->nstep; i++) {
+			struct step *s = d->p->step[i];
+			enum step_state before = s->state;
+
+			if (s->resume && sched_parent_done(s)) {
+				void (*resume)(struct step *) = s->resume;
+
+				s->resume = NULL;
+				resume(s);
+			}
+			try_settle(d, s);
+			if (!d->e && !d->p->app->interrupted)
+				try_start(d, s);
+			d->again |= s->state == STEP_DONE && before != STEP_DONE && i > d->first;
+		}
+	} while (d->again);
+	d->kicking = false;
+	d->done = d->running == 0 && (d->e || d->first == d->p->nstep || d->p->app->interrupted);
+}
+
+static void cancel_all(struct sched *d)
+{
+	for (size_t i = 0; i < d->p->nstep; i++) {
+		if (d->p->step[i]->job)
+			job_cancel(d->p->step[i]->job);
+	}
+}
+
+int sched_run(struct plan *p, struct err **e)
+{
+	struct sched d = { .p = p, .max = p->req->jobs };
+	int rc = 0;
+
+	if (d.max == 0) {
+		long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+		d.max = n > 0 ? (unsigned)n : 1;
+	}
+	p->sched = &d;
+	kick(&d);
+	while (!d.done && rc == 0) {
+		rc = loop_until(p->app->loop, &d.done, e);
+		if (rc == 0 && !d.done && p->app->interrupted) {
+			cancel_all(&d);
+			kick(&d);
+		} else if (rc == 0 && !d.done && d.running == 0) {
+			rc = err_set(e, ERR_BUG, "no step can run and the build is not done");
+		}
+	}
+	p->sched = NULL;
+	if (d.e && rc == 0)
+		*e = d.e;
+	return d.e ? -1 : rc;
+}

@@ -1,0 +1,8 @@
+/* build/sched.h - what the operations tell the scheduler beside step_packed() and step_failed(). */
+#pragma once
+#include "build/step.h"
+
+/* From the moment a worker is given store directories (on) until it mounted them (off) nothing is renamed in the store. */
+void sched_mounting(struct step *s, bool on);
+/* Is everything below committed, so that a view of it can be had? */
+bool sched_parent_done(const struct step *s);

@@ -1,0 +1,221 @@
+/* build/step.c - what a step's operation may ask: trees, views, directories, keys of its parent; places for its errors. */
+#include "build/step.h"
+
+#include <fcntl.h>
+
+#include "base/mem.h"
+#include "build/plan.h"
+#include "build/trees.h"
+#include "parser/diag.h"
+
+struct app *step_app(const struct step *s)
+{
+	return s->plan->app;
+}
+
+const struct build_req *step_req(const struct step *s)
+{
+	return s->plan->req;
+}
+
+/* The tree that a stage has after `last`: its base's layers and those of the steps, bottom first. */
+static int chain_of(struct plan *p, const struct base_image *base, const struct step *last, struct chain *ret, struct err **e)
+{
+	size_t nbase = base ? base->pulled.image.nlayer : 0, n = nbase;
+	struct digest *diff;
+
+	for (const struct step *s = last; s; s = s->parent)
+		n++;
+	diff = arena_alloc(&p->arena, (n + 1) * sizeof(*diff));
+	ret->n = n;
+	for (const struct step *s = last; s; s = s->parent) {
+		if (s->state != STEP_DONE)
+			return err_set(e, ERR_BUG, "the tree of %s is asked for before it is done", s->title);
+		diff[--n] = s->record.diff;
+	}
+	if (nbase)
+		memcpy(diff, base->diff, nbase * sizeof(*diff));
+	ret->diff = diff;
+	memset(&ret->content, 0, sizeof(ret->content));
+	for (size_t i = 0; i < ret->n; i++)
+		digest_chain(i ? &ret->content : NULL, &diff[i], &ret->content);
+	memset(&ret->def, 0, sizeof(ret->def));
+	if (last)
+		ret->def = last->def;
+	else if (base)
+		ret->def = base->def;
+	return 0;
+}
+
+int tree_chain(struct step *s, const struct tree_ref *t, struct chain *ret, struct err **e)
+{
+	switch (t->kind) {
+	case TREE_STAGE:
+		return chain_of(s->plan, t->stage->base, t->stage->last, ret, e);
+	case TREE_IMAGE:
+		return chain_of(s->plan, t->base, NULL, ret, e);
+	default:
+		return chain_of(s->plan, NULL, NULL, ret, e);
+	}
+}
+
+int tree_view(struct step *s, const struct tree_ref *t, struct view **ret, struct err **e)
+{
+	struct chain c;
+
+	if (tree_chain(s, t, &c, e) < 0)
+		return -1;
+	return trees_view(s->plan->app, c.diff, c.n, ret, e);
+}
+
+int tree_dirs(struct step *s, const struct tree_ref *t, step_then *then, void *arg, struct err **e)
+{
+	struct chain c;
+
+	if (tree_chain(s, t, &c, e) < 0)
+		return -1;
+	return trees_dirs(s->plan->app->trees, c.diff, c.n, then, arg, e);
+}
+
+int step_lower(struct step *s, const struct digest **ret, size_t *n, struct err **e)
+{
+	struct chain c;
+
+	if (chain_of(s->plan, s->stage->base, s->parent, &c, e) < 0)
+		return -1;
+	*ret = c.diff;
+	*n = c.n;
+	return 0;
+}
+
+/* The stage's own view grows with its chain: at any moment it holds what is done. */
+int step_view(struct step *s, struct view **ret, struct err **e)
+{
+	struct pstage *ps = s->stage;
+	const struct digest *diff;
+	size_t n;
+
+	if (step_lower(s, &diff, &n, e) < 0)
+		return -1;
+	if (!ps->view)
+		ps->view = view_new();
+	for (; ps->nview < n; ps->nview++) {
+		struct listing *l = NULL;
+		char path[80];
+
+		store_listing_path(&diff[ps->nview], path);
+		int fd = at_open_store(store_fd(s->plan->app->store), path, O_RDONLY, 0, e);
+		if (fd < 0 || listing_open(fd, &l, e) < 0)
+			return err_wrap(e, "cannot read the listing of layer %s", digest_short(&diff[ps->nview]).s);
+		view_push(ps->view, l);
+	}
+	*ret = ps->view;
+	return 0;
+}
+
+/* ---- directories for a mount: committed layers, then steps that are frozen and not committed yet */
+
+struct lower_wait {
+	struct step *s;
+	char **frozen;
+	size_t nfrozen;
+	step_then *then;
+	void *arg;
+};
+
+static void lower_arrived(void *arg, char **dirs, size_t n, struct err *e)
+{
+	struct lower_wait *w = arg;
+	char **all = mem_array(n + w->nfrozen + 1, sizeof(*all));
+
+	if (n)
+		memcpy(all, dirs, n * sizeof(*all));
+	memcpy(all + n, w->frozen, w->nfrozen * sizeof(*all));
+	w->then(w->arg, all, e ? 0 : n + w->nfrozen, e);
+	free(all);
+	free(w->frozen);
+	free(w);
+}
+
+int step_dirs(struct step *s, step_then *then, void *arg, struct err **e)
+{
+	struct lower_wait *w = mem_zalloc(sizeof(*w));
+	struct step *done = s->parent;
+	struct chain c;
+
+	for (; done && done->state != STEP_DONE; done = done->parent)
+		w->nfrozen++;
+	w->frozen = mem_array(w->nfrozen + 1, sizeof(*w->frozen));
+	size_t i = w->nfrozen;
+	for (struct step *f = s->parent; f != done; f = f->parent)
+		w->frozen[--i] = f->frozen;
+	w->s = s;
+	w->then = then;
+	w->arg = arg;
+	if (chain_of(s->plan, s->stage->base, done, &c, e) == 0 && trees_dirs(s->plan->app->trees, c.diff, c.n, lower_arrived, w, e) == 0)
+		return 0;
+	free(w->frozen);
+	free(w);
+	return -1;
+}
+
+/* ---- keys */
+
+void step_key_parent(struct step *s, struct keyer *k)
+{
+	const struct base_image *base = s->stage->base;
+	struct chain c;
+
+	if (!s->parent) {
+		if (base)
+			key_input(k, "parent", &base->def, &base->content);
+		else
+			key_text(k, "parent", "scratch");
+		return;
+	}
+	if (s->parent->state != STEP_DONE || chain_of(s->plan, base, s->parent, &c, NULL) < 0)
+		key_input(k, "parent", &s->parent->def, NULL);
+	else
+		key_input(k, "parent", &s->parent->def, &c.content);
+}
+
+/* The compression that the first output which moves layers wants; so a later push has the same digest. */
+const char *step_comp(const struct step *s, int *level)
+{
+	const struct build_req *r = s->plan->req;
+
+	*level = r->level;
+	for (size_t i = 0; i < r->noutput; i++) {
+		const struct output_spec *o = &r->output[i];
+
+		if (o->comp) {
+			*level = o->level;
+			return o->comp;
+		}
+		if (o->type == OUTPUT_DOCKER && !r->comp)
+			return "gzip";
+	}
+	return r->comp ? r->comp : "zstd";
+}
+
+int64_t step_clamp(const struct step *s)
+{
+	for (size_t i = 0; i < s->plan->req->noutput; i++) {
+		if (s->plan->req->output[i].rewrite_timestamp && s->plan->epoch != INT64_MIN)
+			return s->plan->epoch;
+	}
+	return INT64_MAX;
+}
+
+void step_output(struct step *s, int stream, struct slice text)
+{
+	report_output(s->plan->app->report, s->id, stream, text);
+}
+
+int step_wrap(struct step *s, struct err **e)
+{
+	if (err_placed(*e))
+		return -1;
+	err_wrap(e, "%s %.200s", instr_table[s->in->id].word, s->in->text);
+	return diag_place(e, s->plan->file->source, s->in->at);
+}

@@ -1,0 +1,305 @@
+/* build/trees.c - unpacking on demand: one mapped job per layer in flight, any number of waiters. */
+#include "build/trees.h"
+
+#include <fcntl.h>
+
+#include "base/mem.h"
+#include "build/work.h"
+#include "layers/listing.h"
+
+struct waiter {
+	trees_done *done;
+	void *arg;
+	struct waiter *next;
+};
+struct reading {                         /* one blob being read */
+	struct trees *t;
+	struct digest blob, diff;        /* diff zero: unknown */
+	enum trees_want want;
+	char tmp[80];
+	struct waiter *waiters;
+	struct reading *next;
+};
+struct trees {
+	struct app *a;
+	struct reading *readings;
+};
+
+struct trees *trees_new(struct app *a)
+{
+	struct trees *t = mem_zalloc(sizeof(*t));
+
+	t->a = a;
+	return t;
+}
+
+void trees_free(struct trees *t)
+{
+	while (t && t->readings) {
+		struct reading *r = t->readings;
+
+		t->readings = r->next;
+		while (r->waiters) {
+			struct waiter *w = r->waiters;
+
+			r->waiters = w->next;
+			free(w);
+		}
+		free(r);
+	}
+	free(t);
+}
+
+static int commit_reading(struct reading *r, struct slice out, struct err **e)
+{
+	struct store *s = r->t->a->store;
+	struct read_facts f;
+	AUTO(mem_freep) char *listing = mem_printf("%s/listing", r->tmp);
+
+	if (read_facts_get(out, &f, e) < 0)
+		return -1;
+	struct blob_info info = { .diff = f.diff, .blob = r->blob, .level = -1 };
+	int rc = store_blob_find(s, &r->blob, &info.size, e);
+	if (rc != 0)
+		return rc < 0 ? -1 : err_set(e, ERR_HOST, "blob %s vanished from the store", digest_short(&r->blob).s);
+	snprintf(info.comp, sizeof(info.comp), "%s", f.comp);
+	if (store_info_add(s, &info, e) < 0 || store_listing_commit(s, listing, &f.diff, e) < 0)
+		return -1;
+	r->diff = f.diff;
+	if (f.unmapped)
+		report_note(r->t->a->report, REPORT_WARNING,
+			    "layer %s: %ju entries belong to ids outside the id map; their owners are kept in a record (see /etc/subuid)",
+			    digest_short(&r->blob).s, (uintmax_t)f.unmapped);
+	if (r->want != TREES_DIR) {
+		store_tmp_drop(s, r->tmp);
+		return 0;
+	}
+	struct layer_meta m = { .diff = f.diff, .blob = r->blob, .bytes = f.bytes, .entries = f.entries };
+	return store_layer_commit(s, r->tmp, &m, e);
+}
+
+static void reading_done(void *arg, struct slice out, struct err *failed)
+{
+	struct reading *r = arg;
+	struct err *e = failed;
+
+	for (struct reading **p = &r->t->readings; *p; p = &(*p)->next) {
+		if (*p == r) {
+			*p = r->next;
+			break;
+		}
+	}
+	if (!e)
+		commit_reading(r, out, &e);
+	if (e)
+		store_tmp_drop(r->t->a->store, r->tmp);
+	/* Everybody who waits gets the error; the first owns the chain, the others a copy. */
+	while (r->waiters) {
+		struct waiter *w = r->waiters;
+		struct err *mine = e;
+
+		r->waiters = w->next;
+		if (e && r->waiters) {
+			AUTO(buf_freep) struct buf b = BUF_MAX(1 << 20);
+
+			err_pack(e, &b);
+			mine = NULL;
+			err_unpack(buf_view(&b), &mine);
+		}
+		w->done(w->arg, &r->diff, mine);
+		free(w);
+	}
+	free(r);
+}
+
+static void add_waiter(struct reading *r, trees_done *done, void *arg)
+{
+	struct waiter **p = &r->waiters;
+	struct waiter *w = mem_zalloc(sizeof(*w));
+
+	w->done = done;
+	w->arg = arg;
+	while (*p)
+		p = &(*p)->next;
+	*p = w;
+}
+
+int trees_read(struct trees *t, const struct digest *blob, int64_t size, const struct digest *diff, enum trees_want want,
+	       trees_done *done, void *arg, struct err **e)
+{
+	AUTO(buf_freep) struct buf b = BUF_MAX(JOB_MAX);
+	struct reading *r;
+
+	for (r = t->readings; r; r = r->next) {
+		if (digest_equal(&r->blob, blob) && (r->want == want || r->want == TREES_DIR)) {
+			add_waiter(r, done, arg);
+			return 0;
+		}
+	}
+	if (app_flavour(t->a, e) < 0)
+		return -1;
+	r = mem_zalloc(sizeof(*r));
+	r->t = t;
+	r->blob = *blob;
+	r->want = want;
+	if (store_tmp(t->a->store, r->tmp, e) < 0) {
+		free(r);
+		return -1;
+	}
+	struct read_req q = { .store = store_path(t->a->store), .blob = *blob, .size = size, .tmp = r->tmp, .fill = want == TREES_DIR };
+	if (diff)
+		q.diff = *diff;
+	read_req_put(&b, &q);
+	/* A listing alone needs no mapped ids: nothing is written but one file of ours. */
+	enum job_where where = want == TREES_DIR ? JOB_MAPPED : JOB_LOCAL;
+	if (job_start(t->a->jobs, where, WORK_READ, buf_view(&b), NULL, 0, NULL, reading_done, r, NULL, e) < 0) {
+		store_tmp_drop(t->a->store, r->tmp);
+		free(r);
+		return -1;
+	}
+	add_waiter(r, done, arg);
+	r->next = t->readings;
+	t->readings = r;
+	return 0;
+}
+
+/* ---- directories of a whole stack */
+
+struct dirs_wait {
+	struct trees *t;
+	struct digest *diff;
+	size_t n, pending;
+	struct err *e;
+	trees_dirs_done *done;
+	void *arg;
+};
+
+static void dirs_finish(struct dirs_wait *d)
+{
+	struct strs dirs = { 0 };
+
+	for (size_t i = 0; i < d->n && !d->e; i++) {
+		char path[160];
+		struct layer_meta m;
+		int rc = store_layer_find(d->t->a->store, &d->diff[i], &m, &d->e);
+
+		if (rc > 0)
+			err_set(&d->e, ERR_HOST, "layer %s is not in the store any more", digest_short(&d->diff[i]).s);
+		if (rc)
+			break;
+		store_layer_path(d->t->a->store, &d->diff[i], path);
+		AUTO(mem_freep) char *fs = mem_printf("%s/fs", path);
+		strs_add(&dirs, fs);
+	}
+	d->done(d->arg, dirs.v, d->e ? 0 : dirs.n, d->e);
+	strs_clear(&dirs);
+	free(d->diff);
+	free(d);
+}
+
+static void dirs_one(void *arg, const struct digest *diff, struct err *e)
+{
+	struct dirs_wait *d = arg;
+
+	if (d->e)
+		err_free(e);
+	else
+		d->e = e;
+	if (--d->pending == 0)
+		dirs_finish(d);
+}
+
+/* Start unpacking layer i unless it is there. */
+static int dirs_start(struct dirs_wait *d, size_t i, struct err **e)
+{
+	struct store *s = d->t->a->store;
+	struct blob_info info;
+	struct layer_meta m;
+	int rc = store_layer_find(s, &d->diff[i], &m, e);
+
+	if (rc <= 0)
+		return rc;
+	rc = store_info_find(s, &d->diff[i], "", &info, e);
+	if (rc < 0)
+		return -1;
+	if (rc > 0) {
+		err_set(e, ERR_HOST, "layer %s has no content in the store", digest_short(&d->diff[i]).s);
+		return err_hint(e, "run kiln check --repair, or build again with --pull=always");
+	}
+	d->pending++;
+	if (trees_read(d->t, &info.blob, info.size, &d->diff[i], TREES_DIR, dirs_one, d, e) == 0)
+		return 0;
+	d->pending--;
+	return -1;
+}
+
+int trees_dirs(struct trees *t, const struct digest *diff, size_t n, trees_dirs_done *done, void *arg, struct err **e)
+{
+	struct dirs_wait *d = mem_zalloc(sizeof(*d));
+
+	if (app_flavour(t->a, e) < 0) {
+		free(d);
+		return -1;
+	}
+	*d = (struct dirs_wait){ .t = t, .n = n, .done = done, .arg = arg, .pending = 1 };
+	d->diff = mem_dup(diff, n * sizeof(*diff));
+	for (size_t i = 0; i < n && !d->e; i++)
+		dirs_start(d, i, &d->e);
+	if (--d->pending == 0)
+		dirs_finish(d);
+	return 0;
+}
+
+/* ---- listings */
+
+struct listing_wait {
+	size_t pending;
+	bool done;
+	struct err *e;
+};
+
+static void listing_one(void *arg, const struct digest *diff, struct err *e)
+{
+	struct listing_wait *w = arg;
+
+	if (w->e)
+		err_free(e);
+	else
+		w->e = e;
+	w->done = --w->pending == 0;
+}
+
+int trees_listings(struct trees *t, const struct digest *diff, size_t n, struct err **e)
+{
+	struct listing_wait w = { .pending = 1 };
+	struct store *s = t->a->store;
+
+	for (size_t i = 0; i < n && !w.e; i++) {
+		struct blob_info info;
+		int rc = store_listing_find(s, &diff[i], &w.e);
+
+		if (rc <= 0)
+			continue;
+		rc = store_info_find(s, &diff[i], "", &info, &w.e);
+		if (rc > 0)
+			err_set(&w.e, ERR_HOST, "layer %s has no content in the store", digest_short(&diff[i]).s);
+		if (rc)
+			break;
+		w.pending++;
+		if (trees_read(t, &info.blob, info.size, &diff[i], TREES_LISTING, listing_one, &w, &w.e) < 0)
+			w.pending--;
+	}
+	w.done = --w.pending == 0;
+	if (!w.done && loop_until(t->a->loop, &w.done, e) < 0)
+		return -1;
+	if (!w.done)
+		return err_set(e, ERR_HOST, "interrupted");
+	if (w.e)
+		*e = w.e;
+	return w.e ? -1 : 0;
+}
+
+int trees_view(struct app *a, const struct digest *diff, size_t n, struct view **ret, struct err **e)
+{
+	return work_view(store_fd(a->store), diff, n, ret, e);
+}

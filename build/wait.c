@@ -1,0 +1,51 @@
+/* build/wait.c - a job as a blocking call. */
+#include "build/wait.h"
+
+#include "base/mem.h"
+
+struct waited {
+	bool done;
+	struct buf *out;
+	struct err *e;
+	job_event *on_event;
+	void *event_arg;
+};
+
+static void waited_event(void *arg, uint32_t kind, struct slice payload)
+{
+	struct waited *w = arg;
+
+	if (w->on_event)
+		w->on_event(w->event_arg, kind, payload);
+}
+
+static void waited_done(void *arg, struct slice out, struct err *e)
+{
+	struct waited *w = arg;
+
+	w->e = e;
+	if (!e && w->out)
+		buf_slice(w->out, out);
+	w->done = true;
+}
+
+int wait_job(struct app *a, enum job_where where, unsigned row, struct slice payload, const int *fds, size_t nfds, job_event *on_event,
+	     void *event_arg, struct buf *out, struct err **e)
+{
+	struct waited w = { .out = out, .on_event = on_event, .event_arg = event_arg };
+	struct job *job = NULL;
+
+	if (job_start(a->jobs, where, row, payload, fds, nfds, waited_event, waited_done, &w, &job, e) < 0)
+		return -1;
+	while (!w.done) {
+		if (loop_until(a->loop, &w.done, e) < 0)
+			return -1;
+		if (!w.done)
+			job_cancel(job);
+	}
+	if (w.e)
+		*e = w.e;
+	if (a->interrupted && !w.e)
+		return err_set(e, ERR_HOST, "interrupted");
+	return w.e ? -1 : 0;
+}

@@ -1,0 +1,7 @@
+/* build/wait.h - one job, waited for while the loop runs: for commands that have nothing else to do meanwhile. */
+#pragma once
+#include "build/app.h"
+
+/* Start row with payload, drive the loop until it answered. out: its answer, copied. */
+int wait_job(struct app *a, enum job_where where, unsigned row, struct slice payload, const int *fds, size_t nfds, job_event *on_event,
+	     void *event_arg, struct buf *out, struct err **e);

@@ -1,0 +1,62 @@
+/* build/work.h - the jobs this program knows: one row each. A worker reads the store, writes below the tmp directory it was given,
+ * and answers with facts; the main process commits. */
+#pragma once
+#include "base/job.h"
+#include "layers/pack.h"
+
+enum work {
+	WORK_SNAP,               /* mapped: which storage driver works here */
+	WORK_READ,               /* mapped: blob -> listing, and fs/ when asked */
+	WORK_PACK,               /* mapped: a directory of the store -> listing, diff ID, blob */
+	WORK_RUN,                /* mapped: a command in a root */
+	WORK_RMTREE,             /* mapped: delete what is in trash/ */
+	WORK_COPY,               /* local or mapped: what a COPY or ADD selects -> pack */
+	WORK_TREE,               /* mapped: a merged tree as tar or directory */
+	WORK_PULL,               /* local: an image from a registry */
+	WORK_PUSH,               /* local: an image to a registry */
+	WORK_ARCHIVE,            /* local: read or write an archive */
+	WORK_CALL,               /* local: any function of this process: payload {function, argument} */
+	WORK_COUNT,
+};
+extern const struct job_row work_table[WORK_COUNT];
+
+/* WORK_READ */
+struct read_req {
+	const char *store;
+	struct digest blob, diff;        /* diff zero: unknown */
+	int64_t size;
+	const char *tmp;                 /* "listing" and, with fill, "fs" are made below it */
+	bool fill;
+};
+void read_req_put(struct buf *b, const struct read_req *r);
+struct read_facts {
+	struct digest diff;
+	uint64_t tar_size, entries, bytes, leaning, unmapped;
+	char comp[16];
+};
+int read_facts_get(struct slice in, struct read_facts *ret, struct err **e);
+
+/* WORK_PACK */
+struct pack_job {
+	const char *store;
+	const char *dir;                 /* ROOT-relative directory that is packed */
+	const char *tmp;                 /* where listing and blob go */
+	const struct digest *lower;      /* diff IDs below, bottom first (their listings exist) */
+	size_t nlower;
+	const char *const *skip;         /* NULL-terminated or NULL */
+	bool whole;                      /* a stored layer, not an upper */
+	bool listing;
+	const char *comp;                /* NULL: none */
+	int level;
+	int64_t clamp;
+};
+void pack_job_put(struct buf *b, const struct pack_job *r);
+int pack_answer_get(struct slice in, struct pack_facts *ret, struct err **e);
+
+/* WORK_CALL: local jobs inherit this process's memory, so a function and its argument are enough. */
+typedef int work_fn(void *arg, struct job_self *self, struct buf *out, struct err **e);
+void work_call_put(struct buf *b, work_fn *fn, void *arg);
+
+/* A view of stored listings, in a worker. */
+struct view;
+int work_view(int store, const struct digest *diff, size_t n, struct view **ret, struct err **e);
