@@ -1,0 +1,8 @@
+/* build/output/image.h - inside outputs of images: blobs in the compression asked for. */
+#pragma once
+#include "build/output/output.h"
+
+/* Every layer has a blob afterwards. form: what the output needs, NULL: the request's choice. */
+int output_blobs(struct output_job *j, const char *form, struct err **e);
+/* Digest of the config, which is the image's id. */
+int output_id(const struct image *im, struct digest *ret, struct err **e);

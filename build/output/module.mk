@@ -1,0 +1,1 @@
+build_output_src := output.c store.c registry.c archive.c tree.c

@@ -1,0 +1,38 @@
+/* build/output/output.h - where an image goes: one row per --output type (spec/cli-flags.md 9.1).
+ *
+ * Data:   text -> struct output_spec (output_parse), checked before anything is built (output_check); spec + finished image -> its place
+ *         (output_run).
+ * Fails:  ERR_USAGE for the text; kinds of the place while running.
+ */
+#pragma once
+#include "build/imagestore.h"
+
+struct output_job {
+	struct app *app;
+	const struct build_req *req;
+	const struct output_spec *spec;
+	struct image *image;             /* layers[] is updated when blobs are made */
+	struct strs names;               /* normalised */
+	int64_t epoch;                   /* SOURCE_DATE_EPOCH as resolved; INT64_MIN: none */
+};
+struct output_done {
+	struct digest config;            /* image id; zero when the output made none */
+	struct digest manifest;          /* zero when none was written */
+};
+struct output {
+	const char *name;                /* type=... */
+	enum output_type type;
+	bool image;                      /* takes names and layer keys */
+	bool to_dest;                    /* needs dest= */
+	bool to_stdout;                  /* dest=- is fine */
+	int (*run)(struct output_job *j, struct output_done *ret, struct err **e);
+};
+extern const struct output output_store, output_registry, output_docker, output_oci, output_local, output_tar, output_cacheonly;
+
+/* One --output value. */
+int output_parse(const char *text, struct output_spec *ret, struct err **e);
+/* What cannot work is told before the build: no name to push, a tar for a terminal, a form that cannot hold the compression. */
+int output_check(const struct build_req *r, struct err **e);
+/* Put the image there. epoch: see above. */
+int output_run(struct app *a, const struct build_req *r, const struct output_spec *spec, struct image *im, int64_t epoch,
+	       struct output_done *ret, struct err **e);

@@ -1,0 +1,41 @@
+/* build/output/store.c - type=image: the image gets its names in the store; type=cacheonly: only the steps are kept. */
+#include "build/output/image.h"
+#include "base/mem.h"
+
+int output_blobs(struct output_job *j, const char *form, struct err **e)
+{
+	const char *comp = j->spec->comp ? j->spec->comp : j->req->comp ? j->req->comp : form;
+	int level = j->spec->level >= 0 ? j->spec->level : j->req->level;
+
+	return imagestore_blobs(j->app, j->image, comp, level, j->spec->force_comp || j->req->force_comp, e);
+}
+
+int output_id(const struct image *im, struct digest *ret, struct err **e)
+{
+	AUTO(buf_freep) struct buf bytes = BUF_MAX(4 << 20);
+
+	image_config_bytes(im, &bytes);
+	if (buf_ok(&bytes, "the config of the image", e) < 0)
+		return -1;
+	digest_of(bytes.p, bytes.n, ret);
+	return 0;
+}
+
+/* A directory that a RUN left stays one: its blob is made at the first push, unless a compression was asked for. */
+static int store_run(struct output_job *j, struct output_done *ret, struct err **e)
+{
+	if ((j->spec->comp || j->spec->force_comp) && output_blobs(j, NULL, e) < 0)
+		return -1;
+	if (imagestore_save(j->app, j->image, strs_null(&j->names), j->names.n, NULL, NULL, &ret->config, e) < 0)
+		return -1;
+	return j->spec->push || j->spec->push_by_digest ? output_registry.run(j, ret, e) : 0;
+}
+
+const struct output output_store = { .name = "image", .type = OUTPUT_STORE, .image = true, .run = store_run };
+
+static int cacheonly_run(struct output_job *j, struct output_done *ret, struct err **e)
+{
+	return output_id(j->image, &ret->config, e);
+}
+
+const struct output output_cacheonly = { .name = "cacheonly", .type = OUTPUT_CACHEONLY, .run = cacheonly_run };

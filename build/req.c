@@ -1,0 +1,64 @@
+/* build/req.c - lists of strings, and giving a request back. */
+#include "build/req.h"
+#include "base/mem.h"
+
+void strs_add(struct strs *s, const char *v)
+{
+	/* Room for the NULL that strs_null() puts behind the last one. */
+	if (s->n + 1 >= s->cap) {
+		s->cap = s->cap ? s->cap * 2 : 8;
+		s->v = mem_grow(s->v, s->cap, sizeof(*s->v));
+	}
+	s->v[s->n++] = mem_str(v);
+	s->v[s->n] = NULL;
+}
+
+void strs_clear(struct strs *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		free(s->v[i]);
+	free(s->v);
+	*s = (struct strs){ 0 };
+}
+
+const char *const *strs_null(struct strs *s)
+{
+	if (!s->v) {
+		s->cap = 8;
+		s->v = mem_array(s->cap, sizeof(*s->v));
+	}
+	s->v[s->n] = NULL;
+	return (const char *const *)s->v;
+}
+
+void output_spec_clear(struct output_spec *o)
+{
+	free(o->dest);
+	free(o->comp);
+	strs_clear(&o->names);
+	*o = (struct output_spec){ 0 };
+}
+
+void req_clear(struct build_req *r)
+{
+	strs_clear(&r->tags);
+	strs_clear(&r->build_args);
+	strs_clear(&r->labels);
+	strs_clear(&r->build_contexts);
+	strs_clear(&r->no_cache_filter);
+	strs_clear(&r->add_hosts);
+	strs_clear(&r->ulimits);
+	strs_clear(&r->ssh);
+	strs_clear(&r->allow);
+	for (size_t i = 0; i < r->noutput; i++)
+		output_spec_clear(&r->output[i]);
+	free(r->output);
+	for (size_t i = 0; i < r->nsecret; i++) {
+		free(r->secret[i].id);
+		if (r->secret[i].value)
+			mem_wipe(r->secret[i].value, r->secret[i].n);
+		free(r->secret[i].value);
+	}
+	free(r->secret);
+	*r = (struct build_req){ 0 };
+}
