@@ -9,7 +9,7 @@ static int parse(struct app *a, const struct context *c, struct file **ret, stru
 {
 	struct file_errors errors = { 0 };
 
-	if (file_parse(context_dockerfile_name(c), context_dockerfile(c), ret, &errors) == 0)
+	if (file_parse(c->file_name, buf_view(&c->file), ret, &errors) == 0)
 		return 0;
 	for (size_t i = 0; i + 1 < errors.n; i++) {
 		AUTO(buf_freep) struct buf b = BUF_MAX(64 << 10);
@@ -65,7 +65,6 @@ static int execute(struct plan *p, struct build_done *ret, struct err **e)
 		return -1;
 	if (p->app->interrupted)
 		return err_set(e, ERR_HOST, "interrupted");
-	context_done(p->context);
 	rc = result_image(p, &im, e);
 	if (rc == 0)
 		rc = result_outputs(p, &im, ret, e);
@@ -75,7 +74,7 @@ static int execute(struct plan *p, struct build_done *ret, struct err **e)
 
 int build_run(struct app *a, const struct build_req *r, struct build_done *ret, struct err **e)
 {
-	AUTO(context_closep) struct context *c = NULL;
+	AUTO(context_freep) struct context *c = NULL;
 	AUTO(file_freep) struct file *f = NULL;
 	AUTO(plan_freep) struct plan *p = NULL;
 

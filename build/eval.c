@@ -1,9 +1,9 @@
 /* build/eval.c - evaluation: variables, expansion, config, history; one stage from its base to its end (spec/dockerfile.md 3, 4, 6.4). */
 #include <ctype.h>
-#include <fcntl.h>
 #include <stdarg.h>
 
 #include "base/mem.h"
+#include "build/context/context.h"
 #include "build/plan.h"
 #include "parser/diag.h"
 #include "parser/expand.h"
@@ -339,14 +339,17 @@ static int from_outside(struct eval *ev, const struct instr *in, const char *nam
 		t->kind = TREE_SCRATCH;
 		return 0;
 	}
-	if (spec && !strstr(spec, "://") && strncmp(spec, "target:", 7) != 0) {
+	if (spec && !plan_spec_image(spec)) {
+		struct plan *p = ev->plan;
+
 		t->kind = TREE_DIR;
-		t->dir = fd_open_host(spec, O_RDONLY | O_DIRECTORY, 0, e);
-		if (t->dir >= 0)
-			return 0;
-		err_kind_set(e, ERR_SOURCE);
-		err_wrap(e, "cannot open named context '%s'", name);
-		return place(ev, in, at, e);
+		if (context_open_named(p->app, p->req, spec, &t->context, e) < 0) {
+			err_wrap(e, "cannot open named context '%s'", name);
+			return place(ev, in, at, e);
+		}
+		MEM_ROOM(p->named, p->nnamed, p->namedcap);
+		p->named[p->nnamed++] = t->context;
+		return 0;
 	}
 	if (plan_image(ev->plan, name, &ev->plan->target_platform, true, &b, e) < 0)
 		return place(ev, in, at, e);
@@ -366,7 +369,6 @@ int eval_from(struct eval *ev, const struct instr *in, struct step *s, const cha
 	long i = strtol(name, &end, 10);
 	int rc;
 
-	t->dir = -1;
 	t->name = arena_str(&p->arena, slice_of(name));
 	AUTO(mem_freep) char *lower = mem_str(name);
 	for (char *c = lower; *c; c++)

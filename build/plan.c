@@ -69,6 +69,17 @@ const char *plan_named_context(const struct plan *p, const char *name)
 	return NULL;
 }
 
+bool plan_spec_image(const char *spec)
+{
+	static const char *const scheme[] = { "docker-image://", "container-image://", "oci-layout://" };
+
+	for (size_t i = 0; i < countof(scheme); i++) {
+		if (strncmp(spec, scheme[i], strlen(scheme[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* ---- images */
 
 static void base_keys(struct base_image *b, const struct platform *pf)
@@ -133,6 +144,10 @@ int plan_image(struct plan *p, const char *name, const struct platform *pf, bool
 	struct base_image *b;
 	int rc;
 
+	if (spec && !plan_spec_image(spec)) {
+		err_set(e, ERR_INPUT, "named context '%s' is no image", name);
+		return err_hint(e, "use it with COPY --from=%s", name);
+	}
 	if (spec && strncmp(spec, "docker-image://", 15) == 0)
 		real = spec + 15;
 	else if (spec && strncmp(spec, "container-image://", 18) == 0)
@@ -336,8 +351,8 @@ static int stage_base(struct pstage *ps, struct err **e)
 
 	if (ps->parent || ps->base || strcmp(ps->base_name, "scratch") == 0)
 		return 0;
-	if (spec && !strstr(spec, "://")) {
-		err_set(e, ERR_INPUT, "named context '%s' is a directory and cannot be the base of a stage", ps->base_name);
+	if (spec && !plan_spec_image(spec)) {
+		err_set(e, ERR_INPUT, "named context '%s' has no image config and cannot be the base of a stage", ps->base_name);
 		err_hint(e, "FROM scratch, then COPY --from=%s / /", ps->base_name);
 		return stage_error(p, ps->st, ps->st->base_at, e);
 	}
@@ -468,6 +483,9 @@ void plan_free(struct plan *p)
 		free(p->base[i]->diff);
 		pulled_clear(&p->base[i]->pulled);
 	}
+	for (size_t i = 0; i < p->nnamed; i++)
+		context_free(p->named[i]);
+	free(p->named);
 	free(p->hidden);
 	free(p->base);
 	free(p->step);

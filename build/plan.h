@@ -49,6 +49,8 @@ struct plan {
 	struct arena arena;
 	struct lint lint;
 	struct context *context;         /* main context, borrowed */
+	struct context **named;          /* named contexts that were opened */
+	size_t nnamed, namedcap;
 	struct platform build_platform, target_platform;
 	struct eval_var *global;         /* global scope */
 	size_t nglobal, globalcap;
@@ -74,6 +76,7 @@ void plan_freep(struct plan **p);
 int plan_image(struct plan *p, const char *name, const struct platform *pf, bool layers, struct base_image **ret, struct err **e);
 /* The SPEC of a named context for this name (5.2 rule 4), or NULL. */
 const char *plan_named_context(const struct plan *p, const char *name);
+bool plan_spec_image(const char *spec);                  /* docker-image://, oci-layout://: a named context with a config */
 struct pstage *plan_stage(const struct plan *p, const char *name, size_t before);      /* latest of that name with index < before */
 const char *plan_build_arg(const struct plan *p, const char *name);                    /* NULL when not given */
 

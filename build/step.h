@@ -21,6 +21,7 @@ struct step;
 struct eval;
 struct tree_ref;
 struct base_image;
+struct context;
 
 /* One row per instruction (parser/instr.def): the symbol op_<ID> in build/op/<id>.c, or meta.c. */
 struct op {
@@ -80,8 +81,7 @@ struct tree_ref {
 	struct pstage *stage;            /* TREE_STAGE */
 	struct image *image;             /* TREE_IMAGE (digest known) */
 	struct base_image *base;
-	int dir;                         /* TREE_DIR: a named context directory's fd */
-	const struct pats *ignore;
+	struct context *context;         /* TREE_DIR: a named context (directory, git, http) */
 	const char *name;
 };
 /* What a finished tree is: its layers' diff IDs bottom first, its keys. */

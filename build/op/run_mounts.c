@@ -186,7 +186,6 @@ int run_mounts_deps(struct eval *ev, const struct instr *in, struct run *r, stru
 			struct tree_ref **reads = arena_alloc(ev->arena, (r->s->nreads + 1) * sizeof(*reads));
 
 			t->kind = TREE_STAGE;
-			t->dir = -1;
 			if (eval_hidden(ev, in, *m->source ? m->source : "/", in->at, &t->stage, e) < 0)
 				return -1;
 			if (r->s->nreads)
