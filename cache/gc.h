@@ -16,6 +16,7 @@ struct gc_policy {
 struct gc_result {
 	uint64_t bytes;                  /* freed, or what would be */
 	size_t blobs, layers, listings, records, tmps;
+	size_t bad_names;                /* unreadable: then blobs, layers and listings all stay */
 	bool trees;                      /* trash/ holds trees that a mapped worker must delete */
 };
 int gc_run(struct store *s, const struct gc_policy *p, struct gc_result *ret, struct err **e);
@@ -29,11 +30,11 @@ struct du_row {
 	int64_t used;                    /* last use, seconds */
 };
 /* Trees whose files cannot be read from here are counted by their meta.json. */
-int gc_du(struct store *s, struct du_row **ret, size_t *n, struct err **e);
+int gc_du(struct store *s, struct du_row **ret, size_t *n, struct err **e);      /* *ret: free() it */
 
 struct check_result {
 	size_t objects, bad, repaired;
-	struct buf text;                 /* a line per finding */
+	struct buf text;                 /* a line per finding; buf_free() it */
 };
 /* Re-hash every blob, read every record, ref, listing, meta.json; leftovers; permissions (T10). */
 int gc_check(struct store *s, bool repair, struct check_result *ret, struct err **e);

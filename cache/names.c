@@ -107,8 +107,7 @@ static bool parse(const struct jval *v, struct name_record *r)
 	return true;
 }
 
-/* The record at path: 0, NAMES_MISS (absent, torn, or under a name that is not its own), -1. */
-static int read_at(struct store *s, const char *path, struct name_record *ret, struct err **e)
+int name_read(struct store *s, const char *path, struct name_record *ret, struct err **e)
 {
 	AUTO(name_record_clear) struct name_record r = { 0 };
 	AUTO(jval_freep) struct jval *v = NULL;
@@ -132,7 +131,7 @@ int names_get(struct store *s, const char *name, struct name_record *ret, struct
 	char path[96];
 
 	name_path(name, path);
-	return read_at(s, path, ret, e);
+	return name_read(s, path, ret, e);
 }
 
 /* A new refs/<2 hex> must be as durable as what is in it. */
@@ -215,7 +214,7 @@ static int list_folder(struct store *s, const char *folder, struct list *l, stru
 		AUTO(mem_freep) char *path = mem_printf("%s/%s", folder, files.name[i]);
 
 		MEM_ROOM(l->r, l->n, l->cap);
-		int rc = read_at(s, path, &l->r[l->n], e);
+		int rc = name_read(s, path, &l->r[l->n], e);
 		if (rc < 0)
 			return -1;
 		if (rc == 0)

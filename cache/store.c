@@ -245,12 +245,13 @@ int store_parent(const struct store *s, const char *path, int *ret_dir, const ch
 	const char *slash = strrchr(path, '/');
 	const char *name = slash ? slash + 1 : path;
 	AUTO(mem_freep) char *above = mem_strn(path, slash ? (size_t)(slash - path) : 0);
-	AUTO(fd_closep) int dir = at_open_store(s->fd, above, O_PATH | O_DIRECTORY, 0, e);
 
+	/* Beneath the root is not enough: dots could make one object out of another. */
+	if (!*name || strcmp(name, ".") == 0 || strstr(path, ".."))
+		return err_set(e, ERR_BUG, "'%s' is no path of an object", path);
+	AUTO(fd_closep) int dir = at_open_store(s->fd, above, O_PATH | O_DIRECTORY, 0, e);
 	if (dir < 0)
 		return -1;
-	if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return err_set(e, ERR_BUG, "'%s' is no path of an object", path);
 	*ret_dir = fd_take(&dir);
 	*ret_name = name;
 	return 0;

@@ -1,4 +1,4 @@
-/* cache/store_priv.h - what the files of cache/ share: the open store, sealed documents, stamps. Nobody else includes it.
+/* cache/store_priv.h - what the files of cache/ share: the open store, sealed documents, stamps. Private to cache/.
  *
  * Sealed: {"sum":"sha256:<of all bytes behind the comma>",...}: JSON that tells whether it is whole. A torn, foreign or
  *         missing one is SEALED_BAD, never an error: the reader treats it as absent (T9).
@@ -57,6 +57,10 @@ bool stamp_good(struct store *s, const struct jval *body);
 
 void jval_set_digest(struct jval *obj, const char *name, const struct digest *d);   /* all-zero is left out */
 bool jval_get_digest(const struct jval *obj, const char *name, struct digest *ret); /* absent is all-zero; false: malformed */
+
+struct name_record;
+/* The name record at refs/...: NAMES_MISS when it is absent, torn, or under a name that is not its own. */
+int name_read(struct store *s, const char *path, struct name_record *ret, struct err **e);
 
 /* Move leases and tmp/ directories whose process is gone into trash/. Call under LOCK_EX. */
 int lease_sweep(const struct store *s, bool dry_run, size_t *ret_tmps, struct err **e);
