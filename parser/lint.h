@@ -16,6 +16,8 @@ struct lint_row {
 	const char *name, *description, *slug;      /* slug NULL: no URL */
 	unsigned bits;
 };
+/* EXPERIMENTAL: only when enabled. EXCEPTION: a comment above the instruction may switch it. OURS: no rule of the
+ * language but advice, which neither error=true nor the exit status of a check counts. */
 enum { LINT_EXPERIMENTAL = 1, LINT_EXCEPTION = 2, LINT_OURS = 4 };
 extern const struct lint_row lint_table[LINT_COUNT];
 
@@ -31,10 +33,15 @@ struct lint {
 	struct lint_finding *found;
 	size_t nfound, cap;
 };
-/* text: the check directive's or build argument's value, NULL for none (15.1). */
+/* config: the check directive's or build argument's value, NULL for none (15.1). */
 int lint_init(struct lint *l, const char *config, struct err **e);
 void lint_clear(struct lint *l);
 void lint_file(struct lint *l, const struct file *f);
-void lint_report(struct lint *l, enum lint_rule rule, const struct instr *in, struct span at, const char *fmt, ...) PRINTF(5, 6);
+void lint_report(struct lint *l, enum lint_rule rule, const struct instr *in, struct span at, const char *fmt, ...)
+	PRINTF(5, 6);
+/* The same for a line without an instruction of its own. */
+void lint_report_line(struct lint *l, enum lint_rule rule, unsigned line, const char *fmt, ...) PRINTF(4, 5);
+/* lint_ours.c: the rules that are ours, part of lint_file(). */
+void lint_ours(struct lint *l, const struct file *f);
 /* "https://docs.docker.com/go/dockerfile/rule/<slug>/" or NULL; borrowed buffer of the caller. */
 const char *lint_url(enum lint_rule rule, char *buf, size_t n);
