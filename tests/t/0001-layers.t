@@ -3,19 +3,20 @@
 . "$(dirname "$0")/../lib.sh"
 cd "$top" || exit 1
 
-# folder -> what its files may include of ours (prefixes). build/ itself and build/cmd/ may include everything.
+# folder -> what its files may include of ours (prefixes). build/ itself and build/cmd/ may include everything; the other
+# folders of build/ are held to these parts of it.
 rules() {
     cat <<'EOT'
-base         base/
-parser       parser/ base/
-cache        cache/ base/
-layers       layers/ cache/ base/
-registry     registry/ layers/ cache/ base/
-build/exec   build/exec/ layers/ cache/ base/
-build/ui     build/ui/ base/
-build/op     build/op/ build/step.h build/req.h build/app.h build/imagestore.h build/context/ build/exec/ registry/ layers/ cache/ parser/ base/
-build/context build/context/ build/req.h build/app.h registry/ layers/ cache/ parser/ base/
-build/output build/output/ build/req.h build/app.h build/imagestore.h registry/ layers/ cache/ parser/ base/
+base          base/
+parser        parser/ base/
+cache         cache/ base/
+layers        layers/ cache/ base/
+registry      registry/ layers/ cache/ base/
+build/exec    build/exec/ layers/ cache/ base/
+build/ui      build/ui/ registry/ layers/ cache/ parser/ base/
+build/op      build/op/ build/step.h build/plan.h build/sched.h build/work.h build/req.h build/app.h build/imagestore.h build/context/ build/exec/ registry/ layers/ cache/ parser/ base/
+build/context build/context/ build/req.h build/app.h build/work.h build/wait.h registry/ layers/ cache/ parser/ base/
+build/output  build/output/ build/req.h build/app.h build/imagestore.h registry/ layers/ cache/ parser/ base/
 EOT
 }
 while read -r folder allowed; do
