@@ -307,10 +307,8 @@ struct step *eval_step(struct eval *ev, const struct instr *in, const char *crea
 	s->no_cache = ps->no_cache && in->id != INSTR_WORKDIR;
 	s->ordinal = ps->nsteps++;
 	s->id = p->app->next_id++;
-	const char *text = in->text;
-	size_t cut = strcspn(text, "\n");
-	s->title = arena_printf(&p->arena, "[%s %zu] %s%s %.*s%s", ps->title, s->ordinal + 1, ev->trigger ? "ONBUILD " : "",
-				instr_table[in->id].word, (int)(cut > 200 ? 200 : cut), text, cut > 200 || text[cut] ? "..." : "");
+	s->title = instr_table[in->id].word;     /* plan_titles() completes it */
+	s->trigger = ev->trigger;
 	ps->last = s;
 	MEM_ROOM(p->step, p->nstep, p->stepcap);
 	p->step[p->nstep++] = s;

@@ -420,6 +420,26 @@ static int plan_table(struct plan *p, struct err **e)
 	return resolve_needed(p, e);
 }
 
+/* "[build 2/5] RUN make": FROM of an image counts, one stage alone is not named (18.6). */
+static void plan_titles(struct plan *p)
+{
+	for (size_t i = 0; i < p->nstep; i++) {
+		struct step *s = p->step[i];
+		unsigned from = s->stage->base && !s->stage->parent ? 1 : 0;
+		const char *text = s->in->text;
+		size_t cut = strcspn(text, "\n");
+		bool more = cut > 200 || text[cut];
+
+		if (s->stage->hidden)
+			s->title = arena_printf(&p->arena, "[internal] context %.*s", (int)(cut > 200 ? 200 : cut), text);
+		else
+			s->title = arena_printf(&p->arena, "[%s%s%zu/%u] %s%s %.*s%s", p->nstage > 1 ? s->stage->title : "",
+						p->nstage > 1 ? " " : "", s->ordinal + 1 + from, s->stage->nsteps + from,
+						s->trigger ? "ONBUILD " : "", instr_table[s->in->id].word, (int)(cut > 200 ? 200 : cut),
+						text, more ? "..." : "");
+	}
+}
+
 static void tell_skipped(struct plan *p)
 {
 	for (size_t i = 0; i < p->nstage; i++) {
@@ -455,6 +475,7 @@ int plan_make(struct app *a, const struct build_req *r, struct file *f, struct c
 		if (p->stage[i].needed && eval_stage(&p->stage[i], e) < 0)
 			return -1;
 	}
+	plan_titles(p);
 	tell_skipped(p);
 	*ret = take(&p);
 	return 0;

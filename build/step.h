@@ -109,7 +109,7 @@ struct step {
 	struct tree_ref **reads;
 	size_t nreads;
 	enum step_state state;
-	bool no_cache;
+	bool no_cache, trigger;
 	/* keys and result */
 	struct keyer keyer;
 	struct digest def, content;

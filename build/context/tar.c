@@ -97,8 +97,11 @@ int context_unpack(int take_fd, const char *name, int to, struct buf *head, stru
 
 	if (read_upto(fd, head, TAR_BLOCK, e) < 0)
 		return err_wrap(e, "cannot read %s", name);
+	AUTO(fd_closep) int rest = fd_dup(fd, e);
+	if (rest < 0)
+		return -1;
 	/* Magic bytes of a compression are enough: a Dockerfile cannot begin with them (13.1). */
-	if (comp_detect(prefixed(buf_view(head), stream_fd(fd_dup(fd, e), name)), COMP_ANY, &s, &comp, e) < 0)
+	if (comp_detect(prefixed(buf_view(head), stream_fd(fd_take(&rest), name)), COMP_ANY, &s, &comp, e) < 0)
 		return -1;
 	if (comp == &comp_none && !tar_magic((const unsigned char *)head->p, head->n)) {
 		stream_drop(&s);
