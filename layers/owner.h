@@ -9,11 +9,14 @@
 /* How this process may own things: filled once per worker. */
 struct owner {
 	bool single;                     /* one id only */
-	bool any;                        /* full map: try chown first */
+	bool any;                        /* every id: nothing is ever recorded */
+	bool nobody_uid, nobody_gid;     /* the map has 65534, which otherwise means "not in the map" */
 };
 void owner_init(struct owner *o);
-/* fd >= 0: that object; else dir/name without following. *recorded: the map could not hold it. */
+/* fd >= 0: that object; else dir/name without following. name: for messages. *recorded: the map could not hold it. */
 int owner_set(const struct owner *o, int fd, int dir, const char *name, uint32_t uid, uint32_t gid, bool *recorded, struct err **e);
-/* Container ids of a stat'ed object; reads the record where the kernel's answer may be a stand-in. W4: an unmapped owner
- * without a record is an error. */
+/* Drop an old record, before the object gets a new owner. */
+void owner_forget(int fd);
+/* Container ids of a stat'ed object; reads the record where the kernel's answer may be a stand-in (fd -1: it is known to have
+ * none). W4: an unmapped owner without a record is an error. */
 int owner_get(const struct owner *o, int fd, const struct stat *st, uint32_t *uid, uint32_t *gid, struct err **e);
