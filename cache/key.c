@@ -8,8 +8,8 @@
  */
 #include "cache/key.h"
 #include "base/mem.h"
-#include "base/wire.h"
 
+#include <endian.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -23,22 +23,16 @@ static struct slice digest_bytes(const struct digest *d)
 
 static void add_u32(struct hasher *h, uint32_t v)
 {
-	struct buf b = BUF_MAX(4);
-
-	wire_put_u32(&b, v);
-	hasher_add(h, b.p, b.n);
-	buf_free(&b);
+	v = htole32(v);
+	hasher_add(h, &v, sizeof(v));
 }
 
 static void add_bytes(struct hasher *h, struct slice s)
 {
-	struct buf b = BUF_MAX(8);
+	uint64_t n = htole64(s.n);
 
-	/* 64 bits here: a value may be longer than what fits a wire string. */
-	wire_put_u64(&b, s.n);
-	hasher_add(h, b.p, b.n);
+	hasher_add(h, &n, sizeof(n));
 	hasher_add(h, s.p, s.n);
-	buf_free(&b);
 }
 
 static void tagged(enum tag tag, struct slice s, struct digest *ret)
