@@ -42,7 +42,8 @@ static void take_blob(struct arrival *r, const struct digest *d, int64_t size)
 	AUTO(mem_freep) char *path = mem_printf("%s/%s", r->tmp, hex);
 	if (r->e || store_blob_commit(r->a->store, path, d, size, &r->e) < 0 || !r->read)
 		return;
-	if (trees_read(r->a->trees, d, size, NULL, r->unpack ? TREES_DIR : TREES_LISTING, blob_read, r, &r->e) == 0) {
+	struct trees_blob q = { .blob = *d, .size = size };
+	if (trees_read(r->a->trees, &q, r->unpack ? TREES_DIR : TREES_LISTING, blob_read, r, &r->e) == 0) {
 		r->pending++;
 		r->idle = false;
 	}
@@ -170,8 +171,9 @@ static int settle_layers(struct app *a, struct image *im, const char *source, st
 		/* Not read in this pass (it was here already): this job checks the diff ID as well. */
 		if (rc > 0) {
 			struct arrival r = { .a = a, .pending = 1 };
+			struct trees_blob q = { .blob = l->blob, .diff = l->diff, .size = l->size };
 
-			if (trees_read(a->trees, &l->blob, l->size, &l->diff, TREES_LISTING, blob_read, &r, e) < 0 ||
+			if (trees_read(a->trees, &q, TREES_LISTING, blob_read, &r, e) < 0 ||
 			    loop_until(a->loop, &r.idle, e) < 0)
 				return -1;
 			if (!r.idle)

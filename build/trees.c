@@ -15,6 +15,7 @@ struct waiter {
 struct reading {                         /* one blob being read */
 	struct trees *t;
 	struct digest blob, diff;        /* diff zero: unknown */
+	struct digest chain;
 	enum trees_want want;
 	char tmp[80];
 	struct waiter *waiters;
@@ -70,11 +71,12 @@ static int commit_reading(struct reading *r, struct slice out, struct err **e)
 		report_note(r->t->a->report, REPORT_WARNING,
 			    "layer %s: %ju entries belong to ids outside the id map; their owners are kept in a record (see /etc/subuid)",
 			    digest_short(&r->blob).s, (uintmax_t)f.unmapped);
-	if (r->want != TREES_DIR) {
+	/* One that leans and was read alone: it is unpacked again when it is known what lies below. */
+	if (r->want != TREES_DIR || (f.leaning && !f.mended)) {
 		store_tmp_drop(s, r->tmp);
 		return 0;
 	}
-	struct layer_meta m = { .diff = f.diff, .blob = r->blob, .bytes = f.bytes, .entries = f.entries };
+	struct layer_meta m = { .diff = f.mended ? r->chain : f.diff, .blob = r->blob, .bytes = f.bytes, .entries = f.entries };
 	return store_layer_commit(s, r->tmp, &m, e);
 }
 
@@ -124,14 +126,13 @@ static void add_waiter(struct reading *r, trees_done *done, void *arg)
 	*p = w;
 }
 
-int trees_read(struct trees *t, const struct digest *blob, int64_t size, const struct digest *diff, enum trees_want want,
-	       trees_done *done, void *arg, struct err **e)
+int trees_read(struct trees *t, const struct trees_blob *q, enum trees_want want, trees_done *done, void *arg, struct err **e)
 {
 	AUTO(buf_freep) struct buf b = BUF_MAX(JOB_MAX);
 	struct reading *r;
 
 	for (r = t->readings; r; r = r->next) {
-		if (digest_equal(&r->blob, blob) && (r->want == want || r->want == TREES_DIR)) {
+		if (digest_equal(&r->blob, &q->blob) && digest_equal(&r->chain, &q->chain) && (r->want == want || r->want == TREES_DIR)) {
 			add_waiter(r, done, arg);
 			return 0;
 		}
@@ -140,16 +141,18 @@ int trees_read(struct trees *t, const struct digest *blob, int64_t size, const s
 		return -1;
 	r = mem_zalloc(sizeof(*r));
 	r->t = t;
-	r->blob = *blob;
+	r->blob = q->blob;
+	r->chain = q->chain;
 	r->want = want;
 	if (store_tmp(t->a->store, r->tmp, e) < 0) {
 		free(r);
 		return -1;
 	}
-	struct read_req q = { .store = store_path(t->a->store), .blob = *blob, .size = size, .tmp = r->tmp, .fill = want == TREES_DIR };
-	if (diff)
-		q.diff = *diff;
-	read_req_put(&b, &q);
+	struct read_req req = {
+		.store = store_path(t->a->store), .blob = q->blob, .diff = q->diff, .size = q->size, .tmp = r->tmp,
+		.fill = want == TREES_DIR, .lower = q->lower, .nlower = q->nlower,
+	};
+	read_req_put(&b, &req);
 	/* A listing alone needs no mapped ids: nothing is written but one file of ours. */
 	enum job_where where = want == TREES_DIR ? JOB_MAPPED : JOB_LOCAL;
 	if (job_start(t->a->jobs, where, WORK_READ, buf_view(&b), NULL, 0, NULL, reading_done, r, NULL, e) < 0) {
@@ -167,33 +170,47 @@ int trees_read(struct trees *t, const struct digest *blob, int64_t size, const s
 
 struct dirs_wait {
 	struct trees *t;
-	struct digest *diff;
+	struct digest *diff, *chain;
 	size_t n, pending;
 	struct err *e;
 	trees_dirs_done *done;
 	void *arg;
 };
 
+/* A layer's directory is filed under its diff ID, or under the chain ID when it leans on what is below. */
+static int dir_find(struct dirs_wait *d, size_t i, struct layer_meta *m, struct digest *ret, struct err **e)
+{
+	int rc = store_layer_find(d->t->a->store, &d->diff[i], m, e);
+
+	*ret = d->diff[i];
+	if (rc != STORE_MISS || i == 0)
+		return rc;
+	*ret = d->chain[i];
+	return store_layer_find(d->t->a->store, &d->chain[i], m, e);
+}
+
 static void dirs_finish(struct dirs_wait *d)
 {
 	struct strs dirs = { 0 };
 
 	for (size_t i = 0; i < d->n && !d->e; i++) {
+		struct digest at;
 		char path[160];
 		struct layer_meta m;
-		int rc = store_layer_find(d->t->a->store, &d->diff[i], &m, &d->e);
+		int rc = dir_find(d, i, &m, &at, &d->e);
 
 		if (rc > 0)
 			err_set(&d->e, ERR_HOST, "layer %s is not in the store any more", digest_short(&d->diff[i]).s);
 		if (rc)
 			break;
-		store_layer_path(d->t->a->store, &d->diff[i], path);
+		store_layer_path(d->t->a->store, &at, path);
 		AUTO(mem_freep) char *fs = mem_printf("%s/fs", path);
 		strs_add(&dirs, fs);
 	}
 	d->done(d->arg, dirs.v, d->e ? 0 : dirs.n, d->e);
 	strs_clear(&dirs);
 	free(d->diff);
+	free(d->chain);
 	free(d);
 }
 
@@ -212,22 +229,25 @@ static void dirs_one(void *arg, const struct digest *diff, struct err *e)
 /* Start unpacking layer i unless it is there. */
 static int dirs_start(struct dirs_wait *d, size_t i, struct err **e)
 {
-	struct store *s = d->t->a->store;
 	struct blob_info info;
 	struct layer_meta m;
-	int rc = store_layer_find(s, &d->diff[i], &m, e);
+	struct digest at;
+	int rc = dir_find(d, i, &m, &at, e);
 
 	if (rc <= 0)
 		return rc;
-	rc = store_info_find(s, &d->diff[i], "", &info, e);
+	rc = store_info_find(d->t->a->store, &d->diff[i], "", &info, e);
 	if (rc < 0)
 		return -1;
 	if (rc > 0) {
 		err_set(e, ERR_HOST, "layer %s has no content in the store", digest_short(&d->diff[i]).s);
 		return err_hint(e, "run kiln check --repair, or build again with --pull=always");
 	}
+	struct trees_blob q = {
+		.blob = info.blob, .diff = d->diff[i], .size = info.size, .lower = d->diff, .nlower = i, .chain = d->chain[i],
+	};
 	d->pending++;
-	if (trees_read(d->t, &info.blob, info.size, &d->diff[i], TREES_DIR, dirs_one, d, e) == 0)
+	if (trees_read(d->t, &q, TREES_DIR, dirs_one, d, e) == 0)
 		return 0;
 	d->pending--;
 	return -1;
@@ -235,19 +255,35 @@ static int dirs_start(struct dirs_wait *d, size_t i, struct err **e)
 
 int trees_dirs(struct trees *t, const struct digest *diff, size_t n, trees_dirs_done *done, void *arg, struct err **e)
 {
-	struct dirs_wait *d = mem_zalloc(sizeof(*d));
+	struct dirs_wait *d;
 
-	if (app_flavour(t->a, e) < 0) {
-		free(d);
+	if (app_flavour(t->a, e) < 0)
 		return -1;
-	}
+	d = mem_zalloc(sizeof(*d));
 	*d = (struct dirs_wait){ .t = t, .n = n, .done = done, .arg = arg, .pending = 1 };
-	d->diff = mem_dup(diff, n * sizeof(*diff));
+	d->diff = mem_array(n + 1, sizeof(*diff));
+	d->chain = mem_array(n + 1, sizeof(*diff));
+	for (size_t i = 0; i < n; i++) {
+		d->diff[i] = diff[i];
+		digest_chain(i ? &d->chain[i - 1] : NULL, &diff[i], &d->chain[i]);
+	}
 	for (size_t i = 0; i < n && !d->e; i++)
 		dirs_start(d, i, &d->e);
 	if (--d->pending == 0)
 		dirs_finish(d);
 	return 0;
+}
+
+void trees_stack(struct strs *stack, char *const *dirs, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		bool again = false;
+
+		for (size_t k = i + 1; k < n && !again; k++)
+			again = strcmp(dirs[i], dirs[k]) == 0;
+		if (!again)
+			strs_add(stack, dirs[i]);
+	}
 }
 
 /* ---- listings */
@@ -285,8 +321,9 @@ int trees_listings(struct trees *t, const struct digest *diff, size_t n, struct 
 			err_set(&w.e, ERR_HOST, "layer %s has no content in the store", digest_short(&diff[i]).s);
 		if (rc)
 			break;
+		struct trees_blob q = { .blob = info.blob, .diff = diff[i], .size = info.size };
 		w.pending++;
-		if (trees_read(t, &info.blob, info.size, &diff[i], TREES_LISTING, listing_one, &w, &w.e) < 0)
+		if (trees_read(t, &q, TREES_LISTING, listing_one, &w, &w.e) < 0)
 			w.pending--;
 	}
 	w.done = --w.pending == 0;

@@ -14,11 +14,20 @@ void trees_free(struct trees *t);
 enum trees_want { TREES_LISTING, TREES_DIR };
 /* A blob of the store that should be layer `diff` (zero: unknown yet). Reads it (listing) or unpacks it, then calls back. */
 typedef void trees_done(void *arg, const struct digest *diff, struct err *take_err);
-int trees_read(struct trees *t, const struct digest *blob, int64_t size, const struct digest *diff, enum trees_want want,
-	       trees_done *done, void *arg, struct err **e);
-/* All these layers, bottom first; calls back with ROOT-relative directories ("layers/<flavour>/<hex>/fs"). */
+struct trees_blob {
+	struct digest blob, diff;
+	int64_t size;
+	const struct digest *lower;      /* the layers below, for one that leans on them; listings exist */
+	size_t nlower;
+	struct digest chain;             /* of this layer in that stack: what a mended directory is filed under */
+};
+int trees_read(struct trees *t, const struct trees_blob *b, enum trees_want want, trees_done *done, void *arg, struct err **e);
+/* All these layers, bottom first; calls back with ROOT-relative directories ("layers/<flavour>/<hex>/fs"), one for each layer: a layer that
+ * comes twice is there twice. */
 typedef void trees_dirs_done(void *arg, char **dirs, size_t n, struct err *take_err);
 int trees_dirs(struct trees *t, const struct digest *diff, size_t n, trees_dirs_done *done, void *arg, struct err **e);
+/* The same for a mount: the kernel refuses one directory twice, and what a repeated layer holds is all in its topmost place. */
+void trees_stack(struct strs *stack, char *const *dirs, size_t n);
 /* Listings for all of these exist afterwards (reads blobs where needed); drives the loop. */
 int trees_listings(struct trees *t, const struct digest *diff, size_t n, struct err **e);
 /* A view of layers whose listings exist. */

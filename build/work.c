@@ -14,6 +14,7 @@
 #include "layers/diff.h"
 #include "layers/fill.h"
 #include "layers/listing.h"
+#include "layers/mend.h"
 #include "layers/snap.h"
 #include "layers/tarin.h"
 
@@ -35,6 +36,18 @@ static void get_digest(struct wire *w, struct digest *d)
 		w->bad = true;
 }
 
+static struct digest *get_digests(struct wire *w, size_t *n)
+{
+	struct digest *d = NULL;
+
+	*n = 0;
+	for (uint32_t left = wire_u32(w); left > 0 && !w->bad; left--) {
+		d = mem_grow(d, *n + 1, sizeof(*d));
+		get_digest(w, &d[(*n)++]);
+	}
+	return d;
+}
+
 static int open_store(const char *path, struct err **e)
 {
 	int fd = fd_open_host(path, O_RDONLY | O_DIRECTORY, 0, e);
@@ -54,6 +67,9 @@ void read_req_put(struct buf *b, const struct read_req *r)
 	wire_put_i64(b, r->size);
 	wire_put_str(b, r->tmp);
 	wire_put_u32(b, r->fill);
+	wire_put_u32(b, (uint32_t)r->nlower);
+	for (size_t i = 0; i < r->nlower; i++)
+		put_digest(b, &r->lower[i]);
 }
 
 int read_facts_get(struct slice in, struct read_facts *ret, struct err **e)
@@ -67,6 +83,7 @@ int read_facts_get(struct slice in, struct read_facts *ret, struct err **e)
 	ret->bytes = wire_u64(&w);
 	ret->leaning = wire_u64(&w);
 	ret->unmapped = wire_u64(&w);
+	ret->mended = wire_u32(&w);
 	comp = wire_get(&w);
 	if (comp.n >= sizeof(ret->comp))
 		w.bad = true;
@@ -104,6 +121,28 @@ static int read_sinks(const struct read_req *r, int tmp, struct fill_opts *fo, s
 		return -1;
 	sinks[(*n)++] = fill_new(*root, fo);
 	return 0;
+}
+
+/* Parents that the layer does not list are what they are below (spec/oci.md 1.7). */
+static int mend(const struct read_req *r, int store, int tmp, int root, const struct fill_opts *fo, struct err **e)
+{
+	AUTO(buf_freep) struct buf where = BUF_MAX(8192);
+	AUTO(view_freep) struct view *lower = NULL;
+	struct listing *own = NULL;
+	int fd, rc;
+
+	if (fo->leans_hard)
+		return err_set(e, ERR_SOURCE, "the layer has a hard link to a file that only a layer below has");
+	if (work_view(store, r->lower, r->nlower, &lower, e) < 0)
+		return -1;
+	fd = at_open_store(tmp, "listing", O_RDONLY, 0, e);
+	if (fd < 0 || listing_open(fd, &own, e) < 0)
+		return -1;
+	rc = mend_layer(root, own, lower, &where, e);
+	listing_close(own);
+	if (rc > 0)
+		return err_set(e, ERR_SOURCE, "the layer has entries below '%s', which is a link in the layers below", where.p);
+	return rc;
 }
 
 static int read_layer(const struct read_req *r, struct buf *out, struct err **e)
@@ -157,12 +196,16 @@ static int read_layer(const struct read_req *r, struct buf *out, struct err **e)
 			digest_text(&r->diff).s);
 		return -1;
 	}
+	bool mended = fo.leaning && r->nlower;
+	if (mended && mend(r, store, tmp, root, &fo, e) < 0)
+		return -1;
 	put_digest(out, &diff);
 	wire_put_u64(out, count);
 	wire_put_u64(out, totals.entries);
 	wire_put_u64(out, totals.bytes);
 	wire_put_u64(out, fo.leaning);
 	wire_put_u64(out, fo.unmapped);
+	wire_put_u32(out, mended);
 	wire_put(out, slice_of(comp->name));
 	return 0;
 }
@@ -179,6 +222,8 @@ static int read_job(struct job_self *self, struct slice in, const int *fds, size
 	AUTO(mem_freep) char *tmp = wire_str(&w);
 	r.tmp = tmp;
 	r.fill = wire_u32(&w);
+	AUTO(mem_freep) struct digest *lower = get_digests(&w, &r.nlower);
+	r.lower = lower;
 	if (wire_done(&w, "a layer to read", e) < 0)
 		return -1;
 	if (read_layer(&r, out, e) < 0)
@@ -264,13 +309,8 @@ static int pack_args_get(struct slice in, struct pack_args *a, struct err **e)
 	a->store = wire_str(&w);
 	a->dir = wire_str(&w);
 	a->tmp = wire_str(&w);
+	a->lower = get_digests(&w, &a->nlower);
 	uint32_t n = wire_u32(&w);
-	for (uint32_t i = 0; i < n && !w.bad; i++) {
-		a->lower = mem_grow(a->lower, i + 1, sizeof(*a->lower));
-		get_digest(&w, &a->lower[i]);
-		a->nlower = i + 1;
-	}
-	n = wire_u32(&w);
 	a->skip = mem_zalloc(sizeof(char *));
 	for (uint32_t i = 0; i < n && !w.bad; i++) {
 		a->skip = mem_grow(a->skip, i + 2, sizeof(*a->skip));

@@ -27,11 +27,15 @@ struct read_req {
 	int64_t size;
 	const char *tmp;                 /* "listing" and, with fill, "fs" are made below it */
 	bool fill;
+	const struct digest *lower;      /* with fill: the layers below, whose listings exist; a layer that leans on them is mended */
+	size_t nlower;
 };
 void read_req_put(struct buf *b, const struct read_req *r);
 struct read_facts {
 	struct digest diff;
-	uint64_t tar_size, entries, bytes, leaning, unmapped;
+	uint64_t tar_size, entries, bytes, unmapped;
+	uint64_t leaning;                /* what it does not list itself */
+	bool mended;                     /* by the layers below: its directory is right on top of those only */
 	char comp[16];
 };
 int read_facts_get(struct slice in, struct read_facts *ret, struct err **e);

@@ -237,8 +237,7 @@ int context_open_named(struct app *a, const struct build_req *r, const char *spe
 	if (strcmp(spec, "-") == 0)
 		return err_set(e, ERR_USAGE, "invalid context specifier: a named context cannot come from standard input");
 	AUTO(context_freep) struct context *c = context_new(a, spec);
-	/* Over http it is one file called "context", never unpacked, and nobody asks it for a Dockerfile. */
-	c->file_done = true;
+	c->named = true;
 	if (app_store(a, e) < 0 || c->kind->open(c, r, e) < 0)
 		return -1;
 	if (c->kind->local && root_ignore(c, false, &text, e) < 0)

@@ -23,6 +23,7 @@ struct context {
 	char *file_name;                 /* the Dockerfile, as shown */
 	struct buf file;                 /* its bytes */
 	bool file_done;                  /* found while the context was opened */
+	bool named;                      /* 13.2: nobody asks it for a Dockerfile */
 	bool forgetful;                  /* the stat cache was asked for and is not there */
 	struct statcache *known;
 	char tmp[80];                    /* store directory that holds it; "" */

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "build/sched.h"
+#include "build/trees.h"
 #include "build/work.h"
 #include "parser/diag.h"
 
@@ -429,8 +430,7 @@ static void lower_arrived(void *arg, char **dirs, size_t n, struct err *e)
 {
 	struct run *r = arg;
 
-	for (size_t i = 0; i < n; i++)
-		strs_add(&r->lower, dirs[i]);
+	trees_stack(&r->lower, dirs, n);
 	run_arrived(r, e);
 }
 
@@ -443,8 +443,7 @@ static void mount_arrived(void *arg, char **dirs, size_t n, struct err *e)
 {
 	struct mount_wait *w = arg;
 
-	for (size_t i = 0; i < n; i++)
-		strs_add(&w->m->dirs, dirs[i]);
+	trees_stack(&w->m->dirs, dirs, n);
 	run_arrived(w->r, e);
 }
 
