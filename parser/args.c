@@ -25,7 +25,7 @@ static struct flag flag_of(const struct draft *d, struct slice raw, char *text)
 		*equals = '\0';
 		f.value = equals + 1;
 	}
-	if (raw_equals)
+	if (raw_equals && raw_equals + 1 < raw.p + raw.n)
 		f.value_at = draft_span(d, slice_range(raw_equals + 1, raw.p + raw.n));
 	return f;
 }

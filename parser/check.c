@@ -19,8 +19,15 @@ static void need_one(struct draft *d, const char *hint)
 
 static void check_exactly_one(struct draft *d)
 {
+	static const char *const hints[INSTR_COUNT] = {
+		[INSTR_USER] = "USER name",
+		[INSTR_WORKDIR] = "WORKDIR /path",
+		[INSTR_STOPSIGNAL] = "STOPSIGNAL SIGTERM",
+		[INSTR_MAINTAINER] = "LABEL org.opencontainers.image.authors=\"name\" instead",
+	};
+
 	if (d->in->narg != 1)
-		draft_error(d, d->args, NULL, "%s requires exactly one argument", word_of(d));
+		draft_error(d, d->args, hints[d->in->id], "%s requires exactly one argument", word_of(d));
 }
 
 /* ---- FROM ---- */

@@ -167,23 +167,31 @@ static const char *nearest_instr(struct draft *d)
 	return lower;
 }
 
-/* Lines of a body that was not recognised look like unknown instructions: one report with the reason is enough. */
+static const char *unknown_hint(struct draft *d)
+{
+	const char *near = nearest_instr(d);
+
+	if (d->parse->lost_doc)
+		return arena_printf(d->parse->arena,
+				    "look at '<<' in line %u: it opens a here-document only at the start of a word, with all "
+				    "quotes closed", d->parse->lost_doc);
+	if (near)
+		return near;
+	if (d->word.n == 0)
+		return "remove the continuation character that stands alone";
+	return any_case(d->word, 'a', 'z') ? "end the line before with '\\' if this one continues it" : NULL;
+}
+
+/* Lines of a body that was not recognised, or of a script, look like unknown instructions: one report with the reason
+ * is enough. */
 static void unknown_instr(struct draft *d, struct gather *g)
 {
-	const char *hint = nearest_instr(d);
-	bool again = g->strange && !hint;
+	bool typo = !d->parse->lost_doc && nearest_instr(d), again = g->strange && !typo;
 
-	g->strange = !hint;
+	g->strange = !typo;
 	d->failed = true;
-	if (again)
-		return;
-	if (!hint && d->parse->lost_doc)
-		hint = arena_printf(d->parse->arena,
-				    "look at '<<' in line %u: it opens a here-document only at the start of a word, with all quotes closed",
-				    d->parse->lost_doc);
-	else if (!hint && any_case(d->word, 'a', 'z'))
-		hint = "end the line before with '\\' if this one continues it";
-	draft_error(d, d->word, hint, "unknown instruction: %.*s", SLICE_F(d->word));
+	if (!again)
+		draft_error(d, d->word, unknown_hint(d), "unknown instruction: %.*s", SLICE_F(d->word));
 }
 
 static struct instr *new_instr(struct parse *p, const struct logical *l)
@@ -231,6 +239,7 @@ static struct instr *read_instr(struct parse *p, const struct logical *l, struct
 		return NULL;
 	}
 	g->strange = false;
+	p->lost_doc = 0;
 	args_shape(&d);
 	if (!args_heredocs(&d)) {
 		p->full = true;          /* what follows was read as the body */

@@ -46,20 +46,32 @@ static const struct flag_row *row_of(enum instr_id id, const char *name)
 	return NULL;
 }
 
+static const char *flags_of(struct draft *d, const char *const *names, size_t n)
+{
+	struct arena *a = d->parse->arena;
+	const char *word = instr_table[d->in->id].word, *list = "";
+
+	if (d->in->id == INSTR_ONBUILD)
+		return "write the flags behind the instruction that ONBUILD keeps";
+	if (n == 0)
+		return arena_printf(a, "%s takes no flags; write '%s -- ...' when the argument itself begins with --", word,
+				    word);
+	for (size_t i = 0; i < n; i++)
+		list = arena_printf(a, "%s%s--%s", list, i ? ", " : "", names[i]);
+	return arena_printf(a, "%s takes %s", word, list);
+}
+
 static void unknown_flag(struct draft *d, const struct flag *f)
 {
 	const char *names[countof(flag_table)] = { NULL };
-	const char *hint = NULL;
+	const char *near = NULL;
 	size_t n = 0;
 
 	for (size_t i = 0; i < countof(flag_table); i++)
 		if (flag_table[i].id == d->in->id)
 			names[n++] = flag_table[i].name;
-	hint = draft_nearest(d, slice_of(f->name), names, n, false, "--");
-	if (!hint && n == 0)
-		hint = arena_printf(d->parse->arena, "%s takes no flags; write '%s -- ...' when the argument itself begins with --",
-				    instr_table[d->in->id].word, instr_table[d->in->id].word);
-	draft_error_at(d, f->at, hint, "unknown flag: --%s", f->name);
+	near = draft_nearest(d, slice_of(f->name), names, n, false, "--");
+	draft_error_at(d, f->at, near ? near : flags_of(d, names, n), "unknown flag: --%s", f->name);
 }
 
 static void check_bool(struct draft *d, const struct flag *f)
@@ -67,7 +79,8 @@ static void check_bool(struct draft *d, const struct flag *f)
 	if (!f->value)
 		return;
 	if (!*f->value)
-		draft_error_at(d, f->at, "--name, --name=true or --name=false", "missing a value on flag: --%s", f->name);
+		draft_error_at(d, f->at, "leave out the '=', or write true or false behind it",
+			       "missing a value on flag: --%s", f->name);
 	else if (!slice_is_nocase(slice_of(f->value), "true") && !slice_is_nocase(slice_of(f->value), "false"))
 		draft_error_at(d, f->value_at, "true or false", "expecting boolean value for flag --%s, not: %s", f->name,
 			       f->value);

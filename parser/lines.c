@@ -89,7 +89,8 @@ int lines_directives(struct lines *r, struct span *at, struct err **e)
 			break;
 		if (seen[d]) {
 			*at = span_in(r->source, name);
-			return err_set(e, ERR_INPUT, "only one %s parser directive can be used", directive_name[d]);
+			err_set(e, ERR_INPUT, "only one %s parser directive can be used", directive_name[d]);
+			return err_hint(e, "remove one of the lines");
 		}
 		seen[d] = true;
 		if (d != DIRECTIVE_ESCAPE)
