@@ -69,7 +69,7 @@ debian() {
     done < <(apt-config dump | grep -E '^Acquire::(https?::Proxy|https?::[^ ]*::Proxy|Check-|Retries|Languages:)' || true)
     [ "$(id -u)" -eq 0 ] && mode=root || mode=unshare
     # As in Debian's own images: installing leaves no archives and no unneeded files behind.
-    mmdebstrap --quiet --variant=minbase --mode="$mode" "${opt[@]}" \
+    SOURCE_DATE_EPOCH=1686355200 mmdebstrap --quiet --variant=minbase --mode="$mode" --skip=output/dev "${opt[@]}" \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
         --customize-hook='printf "%s\n" "DPkg::Post-Invoke { \"rm -f /var/cache/apt/archives/*.deb || true\"; };" >"$1/etc/apt/apt.conf.d/docker-clean"' \
