@@ -75,6 +75,9 @@ debian() {
         --customize-hook='printf "%s\n" "DPkg::Post-Invoke { \"rm -f /var/cache/apt/archives/*.deb || true\"; };" >"$1/etc/apt/apt.conf.d/docker-clean"' \
         --customize-hook='rm -f "$1"/etc/resolv.conf "$1"/etc/hostname "$1"/var/log/*.log "$1"/var/log/apt/*' \
         bookworm "$tmp/debian.tar" - <<<"$lines" >"$tmp/log" 2>&1 || { cat "$tmp/log" >&2; return 1; }
+    # No device nodes, but the folder for them, as in Debian's own images.
+    mkdir -p "$tmp/empty/dev"
+    tar -C "$tmp/empty" --owner=0 --group=0 --mode=0755 --mtime=@1686355200 -rf "$tmp/debian.tar" ./dev
     layout "$tmp/debian.tar" "$tmp/debian" bookworm-slim '["bash"]'
     rm -f "$tmp/debian.tar"
     mv "$tmp/debian" "$images/debian"
