@@ -192,6 +192,9 @@ built() { # built NAME DIR ARGS... - as a test
     _result $? "$name" || { printf '%s\n' "$out" | tail -n 40 | sed 's/^/#   /'; return 1; }
 }
 
+# said - what the steps of the last build printed themselves (--progress=plain: "#7 0.3 text"), without titles and states
+said() { sed -nE 's/^#[0-9]+ [0-9]+\.[0-9] (.*)$/\1/p' <<<"${1-$out}"; }
+
 # What an image has, without unpacking it: exported by kiln, read by skopeo and tar.
 # exported DIR ARGS... - build the context folder and leave $T/DIR.oci (an archive) and $T/DIR.tar (the merged tree)
 exported() {
