@@ -145,7 +145,7 @@ static int check_folders(const struct store *s, dev_t dev, struct err **e)
 /* What a killed process left goes at the next start (X6), unless somebody is busy: then it can wait. */
 static void sweep_leftovers(const struct store *s)
 {
-	AUTO(fd_closep) int lock = at_open_store(s->fd, "lock", O_RDWR | O_CREAT, 0600, NULL);
+	AUTO(store_unlock) int lock = at_open_store(s->fd, "lock", O_RDWR | O_CREAT, 0600, NULL);
 
 	if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0)
 		lease_sweep(s, false, NULL, NULL);
