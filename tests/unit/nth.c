@@ -23,7 +23,7 @@ enum { CALLS_MAX = 20000 };
 static int scenario(int n)
 {
 	struct store *s = NULL;
-	struct digest blob, key, diff;
+	struct digest blob = { { 0 } }, diff = { { 0 } }, key;
 	struct layer_meta m;
 	char text[64];
 	int rc = 0;
