@@ -14,7 +14,7 @@ layers        layers/ cache/ base/
 registry      registry/ layers/ cache/ base/
 build/exec    build/exec/ layers/ cache/ base/
 build/ui      build/ui/ registry/ layers/ cache/ parser/ base/
-build/op      build/op/ build/step.h build/plan.h build/sched.h build/work.h build/req.h build/app.h build/imagestore.h build/context/ build/exec/ registry/ layers/ cache/ parser/ base/
+build/op      build/op/ build/step.h build/plan.h build/sched.h build/trees.h build/work.h build/req.h build/app.h build/imagestore.h build/context/ build/exec/ registry/ layers/ cache/ parser/ base/
 build/context build/context/ build/req.h build/app.h build/work.h build/wait.h registry/ layers/ cache/ parser/ base/
 build/output  build/output/ build/req.h build/app.h build/imagestore.h registry/ layers/ cache/ parser/ base/
 EOT

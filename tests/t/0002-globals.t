@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib.sh"
 
 # The signal flag and its pipe, and the no-memory hook.
-allowed='^(mem_hook|mem_nomem_hook|signal_flag|loop_signal|loop_signal_fd)$'
+allowed='^(out_hook|signal_flag|loop_signal|loop_signal_fd)$'
 n=0 bad=
 while IFS= read -r object; do
     n=$((n + 1))
