@@ -24,6 +24,7 @@ struct cmd {
 };
 extern const struct cmd *const cmd_table[];              /* NULL-terminated */
 const struct cmd *cmd_find(const char *name);            /* NULL */
+int cmd_unknown(const char *name, struct err **e);       /* ERR_USAGE with the nearest one */
 
 #define CMD(id) extern const struct cmd cmd_##id;
 #include "build/cmd/cmd.def"
@@ -32,7 +33,7 @@ const struct cmd *cmd_find(const char *name);            /* NULL */
 /* Options that stand before and behind every command. */
 struct common_opts {
 	const char *root, *driver, *progress;
-	bool debug, version;
+	bool debug;
 };
 extern const struct opt_row common_table[];
 

@@ -1,0 +1,62 @@
+/* build/cmd/build.c - kiln build: the command line to a request, the request to build_run(). */
+#include "build/cmd/build.h"
+#include "build/ui/ui.h"
+
+static void req_clearp(struct build_req *r)
+{
+	req_clear(r);
+}
+
+static void done_clearp(struct build_done *d)
+{
+	buf_free(&d->text);
+}
+
+static void tell(struct app *a, const struct build_req *r, const struct build_done *d)
+{
+	AUTO(buf_freep) struct buf names = BUF_MAX(64 << 10);
+
+	for (size_t i = 0; i < r->tags.n; i++)
+		buf_printf(&names, "%s%s", i ? ", " : " as ", r->tags.v[i]);
+	report_note(a->report, REPORT_NOTE, "image %s%s", digest_short(&d->config).s, names.n ? names.p : "");
+}
+
+static int build_main(struct app *a, void *opts, struct strs *pos, struct err **e)
+{
+	AUTO(req_clearp) struct build_req r = { 0 };
+	AUTO(done_clearp) struct build_done done = { 0 };
+	struct build_opts *o = opts;
+
+	if (cmd_words(&cmd_build, pos, 1, 1, e) < 0)
+		return pos->n ? -1 : err_hint(e, "for the current directory: kiln build .");
+	if (o->quiet)
+		ui_quiet(a->report);
+	if (build_request(a, o, pos->v[0], &r, e) < 0 || build_run(a, &r, &done, e) < 0)
+		return -1;
+	if (strcmp(r.call, "build") != 0)
+		return cmd_print(&done.text, e) < 0 ? -1 : done.status;
+	if (digest_zero(&done.config))
+		return 0;
+	if (o->quiet) {
+		AUTO(buf_freep) struct buf id = BUF_MAX(256);
+
+		buf_printf(&id, "%s\n", digest_text(&done.config).s);
+		return cmd_print(&id, e);
+	}
+	tell(a, &r, &done);
+	return 0;
+}
+
+const struct cmd cmd_build = {
+	.name = "build",
+	.alias = "bud",
+	.args = "CONTEXT",
+	.help = "build an image from a Dockerfile",
+	.about = "CONTEXT is a directory, a tar file, - for a tar or a Dockerfile on standard input, or a URL. Options of docker build, buildx, buildah and\n"
+		 "podman that are not listed are taken with a warning, or refused with the reason.",
+	.opts = build_table,
+	.opts_size = sizeof(struct build_opts),
+	.defaults = &build_defaults,
+	.flags = CMD_WORK,
+	.run = build_main,
+};

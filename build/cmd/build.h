@@ -1,0 +1,20 @@
+/* build/cmd/build.h - inside `kiln build`: what its options hold, and how they become a request. */
+#pragma once
+#include "build/cmd/cmd.h"
+
+struct build_opts {
+	struct strs tags, build_args, build_arg_files, labels, build_contexts, no_cache_filter, outputs, add_hosts, ulimits, secrets, ssh, allow, platforms;
+	const char *file, *target, *pull, *comp, *iidfile, *metadata_file, *network, *hostname, *ignorefile, *call, *provenance, *sbom;
+	bool no_cache, force_comp, push, load, quiet;
+	int64_t level, jobs;
+	uint64_t shm_size;
+	struct net_opts net;
+};
+extern const struct opt_row build_table[];
+extern const struct build_opts build_defaults;
+
+/* Options and the context word to a request, which borrows from them. Secrets are told to the screen, so that it never shows them. */
+int build_request(struct app *a, struct build_opts *o, const char *context, struct build_req *r, struct err **e);
+/* --secret and --ssh (build_secret.c). */
+int build_secret(struct app *a, const char *spec, struct build_req *r, struct err **e);
+int build_ssh(const char *spec, struct build_req *r, struct err **e);

@@ -1,0 +1,294 @@
+/* build/cmd/build_request.c - options of `kiln build` to a request: every value is checked before anything is started. */
+#include "base/fd.h"
+#include "base/mem.h"
+#include "build/cmd/build.h"
+#include "build/output/output.h"
+#include "layers/comp.h"
+#include "parser/flags.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+
+enum { ARG_FILE_MAX = 1 << 20 };
+
+/* "K=V", or "K" for the value of the builder's own environment; a K that is not there counts as not given. */
+static int build_arg(const char *text, struct build_req *r, struct err **e)
+{
+	if (!*text || *text == '=')
+		return err_set(e, ERR_USAGE, "--build-arg is '%s': the name is missing", text);
+	if (strchr(text, '=')) {
+		strs_add(&r->build_args, text);
+	} else if (getenv(text)) {
+		AUTO(mem_freep) char *pair = mem_printf("%s=%s", text, getenv(text));
+
+		strs_add(&r->build_args, pair);
+	}
+	return 0;
+}
+
+/* Lines of NAME=VALUE; empty ones and those that start with '#' do not count. */
+static int build_arg_file(const char *path, struct build_req *r, struct err **e)
+{
+	AUTO(buf_freep) struct buf text = BUF_MAX(ARG_FILE_MAX);
+	AUTO(fd_closep) int fd = fd_open_host(path, O_RDONLY, 0, e);
+	struct slice rest, line;
+	bool more = true;
+
+	if (fd < 0 || fd_read_all(fd, &text, e) < 0) {
+		err_kind_set(e, ERR_USAGE);
+		return err_wrap(e, "cannot read the build arguments in '%s'", path);
+	}
+	rest = buf_view(&text);
+	while (more) {
+		more = slice_cut(rest, '\n', &line, &rest);
+		line = slice_trim(line, "\r");
+		if (line.n == 0 || line.p[0] == '#')
+			continue;
+		AUTO(mem_freep) char *arg = mem_strn(line.p, line.n);
+		if (build_arg(arg, r, e) < 0)
+			return err_wrap(e, "cannot use the build arguments in '%s'", path);
+	}
+	return 0;
+}
+
+static int build_args(struct build_opts *o, struct build_req *r, struct err **e)
+{
+	const char *epoch = getenv("SOURCE_DATE_EPOCH");
+
+	/* Files first: what is on the command line wins. */
+	for (size_t i = 0; i < o->build_arg_files.n; i++)
+		if (build_arg_file(o->build_arg_files.v[i], r, e) < 0)
+			return -1;
+	for (size_t i = 0; i < o->build_args.n; i++)
+		if (build_arg(o->build_args.v[i], r, e) < 0)
+			return -1;
+	r->has_epoch = epoch && *epoch;
+	r->epoch = r->has_epoch ? epoch : NULL;
+	return 0;
+}
+
+static int labels(struct build_opts *o, struct build_req *r, struct err **e)
+{
+	for (size_t i = 0; i < o->labels.n; i++) {
+		const char *text = o->labels.v[i];
+
+		if (!*text || *text == '=')
+			return err_set(e, ERR_USAGE, "--label is '%s': the name is missing", text);
+		AUTO(mem_freep) char *pair = strchr(text, '=') ? mem_str(text) : mem_printf("%s=", text);
+		strs_add(&r->labels, pair);
+	}
+	return 0;
+}
+
+static int contexts(struct build_opts *o, struct build_req *r, struct err **e)
+{
+	for (size_t i = 0; i < o->build_contexts.n; i++) {
+		const char *text = o->build_contexts.v[i], *eq = strchr(text, '=');
+
+		if (!eq || eq == text || !eq[1])
+			return err_set(e, ERR_USAGE, "--build-context is '%s', not of the form NAME=SPEC", text);
+		strs_add(&r->build_contexts, text);
+	}
+	return 0;
+}
+
+/* "name:ip" or "name=ip"; an address may stand in brackets. */
+static int add_host(const char *text, struct build_req *r, struct err **e)
+{
+	unsigned char addr[16];
+	const char *sep = strchr(text, '=');
+
+	if (!sep)
+		sep = strchr(text, ':');
+	if (!sep || sep == text || !sep[1])
+		return err_set(e, ERR_USAGE, "--add-host is '%s', not of the form NAME=IP", text);
+	AUTO(mem_freep) char *name = mem_strn(text, (size_t)(sep - text));
+	struct slice ip = slice_of(sep + 1);
+	if (ip.n > 2 && ip.p[0] == '[' && ip.p[ip.n - 1] == ']')
+		ip = (struct slice){ ip.p + 1, ip.n - 2 };
+	/* With the network of the host, the host is at its own loopback address. */
+	AUTO(mem_freep) char *address = slice_is(ip, "host-gateway") ? mem_str("127.0.0.1") : mem_strn(ip.p, ip.n);
+	if (inet_pton(AF_INET, address, addr) != 1 && inet_pton(AF_INET6, address, addr) != 1)
+		return err_set(e, ERR_USAGE, "--add-host is '%s', but '%s' is no IP address", text, address);
+	if (name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")])
+		return err_set(e, ERR_USAGE, "--add-host is '%s', but '%s' is no host name", text, name);
+	AUTO(mem_freep) char *pair = mem_printf("%s=%s", name, address);
+	strs_add(&r->add_hosts, pair);
+	return 0;
+}
+
+static bool limit_value(struct slice s)
+{
+	uint64_t v = 0;
+
+	return slice_is(s, "-1") || slice_is(s, "unlimited") || slice_u64(s, &v);
+}
+
+static int ulimit(const char *text, struct build_req *r, struct err **e)
+{
+	static const char *const names[] = { "as",      "core", "cpu",    "data",   "fsize",      "locks",    "memlock", "msgqueue",
+					     "nice",    "nofile", "nproc", "rss",    "rtprio",     "rttime",   "sigpending", "stack" };
+	struct slice name, value, soft, hard = SLICE_NONE;
+
+	if (!slice_cut(slice_of(text), '=', &name, &value))
+		return err_set(e, ERR_USAGE, "--ulimit is '%s', not of the form NAME=SOFT[:HARD]", text);
+	bool known = false;
+	for (size_t i = 0; i < countof(names); i++)
+		known = known || slice_is(name, names[i]);
+	if (!known)
+		return err_set(e, ERR_USAGE, "--ulimit is '%s', but there is no limit '%.*s'", text, SLICE_F(name));
+	bool two = slice_cut(value, ':', &soft, &hard);
+	if (!limit_value(soft) || (two && !limit_value(hard)))
+		return err_set(e, ERR_USAGE, "--ulimit is '%s', but its value is no number", text);
+	strs_add(&r->ulimits, text);
+	return 0;
+}
+
+static int hostname(const char *name, struct err **e)
+{
+	size_t n = strlen(name);
+
+	if (n == 0 || n > 63 || name[0] == '-' || name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")])
+		return err_set(e, ERR_USAGE, "--hostname is '%s', which is no host name", name);
+	return 0;
+}
+
+static int steps(struct app *a, struct build_opts *o, struct build_req *r, struct err **e)
+{
+	for (size_t i = 0; i < o->add_hosts.n; i++)
+		if (add_host(o->add_hosts.v[i], r, e) < 0)
+			return -1;
+	for (size_t i = 0; i < o->ulimits.n; i++)
+		if (ulimit(o->ulimits.v[i], r, e) < 0)
+			return -1;
+	for (size_t i = 0; i < o->secrets.n; i++)
+		if (build_secret(a, o->secrets.v[i], r, e) < 0)
+			return -1;
+	for (size_t i = 0; i < o->ssh.n; i++)
+		if (build_ssh(o->ssh.v[i], r, e) < 0)
+			return -1;
+	for (size_t i = 0; i < o->allow.n; i++) {
+		const char *what = o->allow.v[i];
+
+		if (strcmp(what, "network.host") != 0 && strcmp(what, "security.insecure") != 0)
+			return err_set(e, ERR_USAGE, "--allow is '%s', neither network.host nor security.insecure", what);
+		strs_add(&r->allow, what);
+	}
+	if (o->hostname && hostname(o->hostname, e) < 0)
+		return -1;
+	r->hostname = o->hostname;
+	r->shm_size = o->shm_size;
+	r->network = o->network ? o->network : "default";
+	r->jobs = (unsigned)o->jobs;
+	return 0;
+}
+
+static int platform(struct build_opts *o, struct build_req *r, struct err **e)
+{
+	const char *dflt = getenv("DOCKER_DEFAULT_PLATFORM");
+	struct platform p;
+
+	if (o->platforms.n > 1)
+		return err_set(e, ERR_USAGE, "--platform names %zu platforms, but one is built at a time", o->platforms.n);
+	r->platform = o->platforms.n ? o->platforms.v[0] : dflt && *dflt ? dflt : NULL;
+	return r->platform ? platform_parse(slice_of(r->platform), &p, e) : 0;
+}
+
+/* "check,format=json,ignorestatus=true"; lint is check. */
+static int call(struct build_opts *o, struct build_req *r, struct err **e)
+{
+	static const char *const known[] = { "build", "check", "outline", "targets" };
+	char **field = NULL;
+	size_t n = 0;
+	int rc = 0;
+
+	r->call = "build";
+	if (!o->call)
+		return 0;
+	if (csv_split(slice_of(o->call), &field, &n, e) < 0)
+		return err_kind_set(e, ERR_USAGE);
+	const char *name = n && strcmp(field[0], "lint") == 0 ? "check" : n ? field[0] : "";
+	r->call = NULL;
+	for (size_t i = 0; i < countof(known); i++)
+		if (strcmp(name, known[i]) == 0)
+			r->call = known[i];
+	if (!r->call)
+		rc = err_set(e, ERR_USAGE, "--call is '%s', none of build, check, outline and targets", o->call);
+	for (size_t i = 1; i < n && rc == 0; i++) {
+		if (strcmp(field[i], "format=json") == 0)
+			r->call_json = true;
+		else if (strcmp(field[i], "ignorestatus=true") == 0 || strcmp(field[i], "ignorestatus=1") == 0)
+			r->call_ignore_status = true;
+		else if (strcmp(field[i], "format=text") != 0 && strncmp(field[i], "ignorestatus=", 13) != 0)
+			rc = err_set(e, ERR_USAGE, "--call is '%s', but '%s' is neither format=json nor ignorestatus=true", o->call, field[i]);
+	}
+	csv_free(field, n);
+	return rc;
+}
+
+static struct output_spec *output_new(struct build_req *r)
+{
+	r->output = mem_grow(r->output, r->noutput + 1, sizeof(*r->output));
+	r->output[r->noutput] = (struct output_spec){ .level = -1 };
+	return &r->output[r->noutput++];
+}
+
+/* --push alone keeps the image here too; --output replaces the store, --load brings it back. */
+static int outputs(struct build_opts *o, struct build_req *r, struct err **e)
+{
+	r->comp = o->comp;
+	r->level = (int)o->level;
+	r->force_comp = o->force_comp;
+	for (size_t i = 0; i < o->outputs.n; i++) {
+		struct output_spec spec;
+
+		if (output_parse(o->outputs.v[i], &spec, e) < 0)
+			return -1;
+		*output_new(r) = spec;
+	}
+	if (o->load || (o->push && r->noutput == 0))
+		output_new(r)->type = OUTPUT_STORE;
+	if (o->push)
+		output_new(r)->type = OUTPUT_REGISTRY;
+	return output_check(r, e);
+}
+
+static bool is_off(const char *s)
+{
+	return strcmp(s, "false") == 0 || strcmp(s, "0") == 0 || strstr(s, "disabled=true");
+}
+
+static void notes(struct app *a, const struct build_opts *o)
+{
+	if (o->provenance && !is_off(o->provenance))
+		report_note(a->report, REPORT_WARNING, "--provenance has no effect: attestations are not written");
+	if (o->sbom && !is_off(o->sbom))
+		report_note(a->report, REPORT_WARNING, "--sbom has no effect: attestations are not written");
+}
+
+int build_request(struct app *a, struct build_opts *o, const char *context, struct build_req *r, struct err **e)
+{
+	static const char *const pulls[] = { "missing", "always", "never", "newer" };
+	static const enum pull_mode modes[] = { PULL_MISSING, PULL_ALWAYS, PULL_NEVER, PULL_NEWER };
+
+	r->context = context;
+	r->file = o->file;
+	r->ignorefile = o->ignorefile;
+	r->target = o->target;
+	r->no_cache = o->no_cache;
+	r->iidfile = o->iidfile;
+	r->metadata_file = o->metadata_file;
+	r->transfer = cmd_transfer(&o->net, ERR_SOURCE);
+	for (size_t i = 0; o->pull && i < countof(pulls); i++)
+		if (strcmp(o->pull, pulls[i]) == 0)
+			r->pull = modes[i];
+	for (size_t i = 0; i < o->tags.n; i++)
+		strs_add(&r->tags, o->tags.v[i]);
+	for (size_t i = 0; i < o->no_cache_filter.n; i++)
+		strs_add(&r->no_cache_filter, o->no_cache_filter.v[i]);
+	if (build_args(o, r, e) < 0 || labels(o, r, e) < 0 || contexts(o, r, e) < 0 || steps(a, o, r, e) < 0 || platform(o, r, e) < 0 ||
+	    call(o, r, e) < 0 || outputs(o, r, e) < 0)
+		return -1;
+	notes(a, o);
+	return 0;
+}
