@@ -16,7 +16,7 @@ static inline struct store *tmpstore_open(void)
 	struct store *s = NULL;
 	struct err *e = NULL;
 
-	if (strchr(tmpstore_root, 'X') && !mkdtemp(tmpstore_root))
+	if (strstr(tmpstore_root, "XXXXXX") && !mkdtemp(tmpstore_root))
 		exit(1);
 	if (store_open(tmpstore_root, &s, &e) < 0) {
 		printf("# %s: %s\n", err_text(e), err_cause(e));
