@@ -1,1 +1,2 @@
-registry_src := ref.c http.c auth.c creds.c dist.c mirror.c pull.c push.c archive.c
+registry_src := ref.c url.c header.c base64.c userfile.c toml.c proxy.c http.c certs.c helper.c authfile.c creds.c login.c \
+                auth.c request.c refusal.c fetch.c mirror.c dist.c pull.c upload.c push.c

@@ -1,0 +1,12 @@
+/* registry/certs.h - certificates for a host: certs.d directories and --cert-dir (spec/oci.md 2.15). */
+#pragma once
+#include "registry/http.h"
+
+struct certs {
+	struct http_tls tls;             /* points into what follows */
+	struct buf ca;
+	char *cert, *key;
+};
+/* host as in the reference, with its port. cert_dir NULL: the usual directories. */
+int certs_find(const char *host, const char *cert_dir, bool insecure, struct certs *ret, struct err **e);
+void certs_clear(struct certs *c);

@@ -1,0 +1,97 @@
+/* registry/refusal.c - what a registry said when it said no, in words (spec/oci.md 2.10, threats.md R7, 18). */
+#include "registry/request.h"
+
+#include "base/jdoc.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+enum { SHOWN_MAX = 256 };
+
+static const struct jval *first_error(const struct jval *doc)
+{
+	struct jval *list = doc && jval_type(doc) == JT_OBJ ? jval_get(doc, "errors") : NULL;
+
+	if (list && jval_type(list) == JT_ARR && jval_len(list) > 0 && jval_type(jval_at(list, 0)) == JT_OBJ)
+		return jval_at(list, 0);
+	return NULL;
+}
+
+static struct jval *parsed(const struct request *r)
+{
+	struct jval *doc = NULL;
+
+	if (r->hop.text.n == 0 || jdoc_parse(buf_view(&r->hop.text), "the error", &doc, NULL) < 0)
+		return NULL;
+	return doc;
+}
+
+void request_code(const struct request *r, char ret[64])
+{
+	AUTO(jval_freep) struct jval *doc = parsed(r);
+	const struct jval *one = first_error(doc);
+	const char *code = one ? jval_str(jval_get(one, "code")) : NULL;
+
+	snprintf(ret, 64, "%s", code ? code : "");
+}
+
+/* Other shapes that token servers and proxies use. */
+static const char *message_of(const struct jval *doc)
+{
+	static const char *const names[] = { "message", "details", "error_description", "error" };
+	const struct jval *one = first_error(doc);
+
+	if (one)
+		return jval_str(jval_get(one, "message"));
+	for (size_t i = 0; doc && jval_type(doc) == JT_OBJ && i < countof(names); i++) {
+		const struct jval *v = jval_get(doc, names[i]);
+
+		if (v && jval_str(v))
+			return jval_str(v);
+	}
+	return NULL;
+}
+
+static void reason(const struct request *r, struct buf *out)
+{
+	AUTO(jval_freep) struct jval *doc = parsed(r);
+	char code[64];
+	const char *message = message_of(doc);
+	const char *login = r->auth_line ? strchr(r->auth_line + sizeof("Authorization: ") - 1, ' ') : NULL;
+	struct slice text = message ? slice_of(message) : SLICE_NONE, type;
+
+	request_code(r, code);
+	if (!doc && r->hop.text.n && hop_header(&r->hop, "Content-Type", 0, &type) && slice_starts(type, "text/plain"))
+		text = slice_trim(buf_view(&r->hop.text), " \t\r\n");
+	/* A server that echoes what it was sent does not get it printed. */
+	if (login && r->hop.text.n && strstr(r->hop.text.p, login + 1))
+		return;
+	if (*code) {
+		buf_char(out, ' ');
+		buf_escaped(out, slice_of(code), sizeof(code));
+	}
+	if (text.n) {
+		buf_str(out, ": ");
+		buf_escaped(out, text, SHOWN_MAX);
+	}
+}
+
+int request_refused(struct request *r, const char *what, struct err **e)
+{
+	AUTO(buf_freep) struct buf why = BUF_MAX(4096);
+	AUTO(mem_freep) char *shown = url_shown(&r->at);
+	const struct peer *p = r->peer;
+	long s = r->hop.status;
+
+	reason(r, &why);
+	err_set(e, r->net->kind, "%s %s: status %ld%s", r->method, shown, s, why.n ? why.p : "");
+	if (p && (s == 401 || s == 403)) {
+		if (p->creds.source)
+			err_wrap(e, "%s refuses the login from %s, or there is no such repository", p->host, p->creds.source);
+		else
+			err_hint(e, "kiln login %s (no login is stored for it)", p->host);
+	}
+	if (s == 429)
+		err_hint(e, "the registry limits requests; log in or wait");
+	return err_wrap(e, "%s", what);
+}
