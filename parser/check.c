@@ -196,7 +196,7 @@ static void check_run(struct draft *d)
 
 static void check_pairs(struct draft *d)
 {
-	if (d->in->npair == 0 && d->args.n == 0)
+	if (d->in->npair == 0)
 		need_one(d, d->in->id == INSTR_ARG ? "ARG name or ARG name=default"
 						   : arena_printf(d->parse->arena, "%s name=value", word_of(d)));
 	for (size_t i = 0; i < d->in->npair; i++)

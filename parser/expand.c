@@ -10,7 +10,7 @@
 #include "parser/subst.h"
 #include "parser/words.h"
 
-enum { EXPAND_DEPTH = 64, EXPAND_MAX = 1 << 20, SHOWN_MAX = 200 };
+enum { EXPAND_DEPTH = 64, EXPAND_MAX = 1 << 20, EXPAND_TOTAL_MAX = 64 << 20, SHOWN_MAX = 200 };
 
 struct run {
 	const struct expand *x;
@@ -422,22 +422,29 @@ static int until(struct run *r, int stop, bool keep_escapes, struct sink *s)
 	return 0;
 }
 
+/* The bounds of what came out: of one word (a here-document's body has those of the file), of all words of a file. */
+static int check_size(const struct expand *x, size_t n, struct err **e)
+{
+	if (!x->raw && n > EXPAND_MAX)
+		return err_set(e, ERR_LIMIT, "expansion is larger than %d bytes", EXPAND_MAX);
+	if (x->total && (n > EXPAND_TOTAL_MAX || *x->total > EXPAND_TOTAL_MAX - n))
+		return err_set(e, ERR_LIMIT, "expansions of this file are larger than %d bytes in all", EXPAND_TOTAL_MAX);
+	if (x->total)
+		*x->total += n;
+	return 0;
+}
+
 static int expand(const struct expand *x, struct slice word, struct sink *s, struct err **e)
 {
 	struct run r = { .x = x, .word = word, .escape = x->raw ? '\\' : x->escape, .e = e };
 	struct slice shown = word;
-
-	if (slice_starts(word, "\xEF\xBB\xBF"))
-		r.at = 3;
-	buf_add(s->out, "", 0);
-
 	size_t before = s->out->n;
 
-	if (until(&r, -1, false, s) == 0) {
-		if (x->raw || s->out->n - before <= EXPAND_MAX)
-			return 0;
-		err_set(e, ERR_LIMIT, "expansion is larger than %d bytes", EXPAND_MAX);
-	}
+	buf_str(s->out, "");
+	if (slice_starts(word, "\xEF\xBB\xBF"))
+		r.at = 3;
+	if (until(&r, -1, false, s) == 0 && check_size(x, s->out->n - before, e) == 0)
+		return 0;
 	if (shown.n > SHOWN_MAX)
 		shown.n = SHOWN_MAX;
 	return err_wrap(e, "failed to process \"%.*s%s\"", SLICE_F(shown), shown.n < word.n ? "..." : "");

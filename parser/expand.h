@@ -1,7 +1,8 @@
 /* parser/expand.h - ${v:-x} and its family (spec/dockerfile.md 3): one engine for all instructions.
  *
- * Data:   a word and a look-up in, a string out. Results are never expanded again.
- * Fails:  ERR_INPUT `failed to process "<word>": ...`; ERR_LIMIT over 1 MiB result, 64 nestings, out->max.
+ * Data:   a word and a look-up in, a string out, NUL-terminated even when nothing was added. Results are never expanded
+ *         again.
+ * Fails:  ERR_INPUT `failed to process "<word>": ...`; ERR_LIMIT over 1 MiB result (of a word), 64 nestings, out->max.
  */
 #pragma once
 #include "base/buf.h"
@@ -18,6 +19,7 @@ struct expand {
 	expand_get *get;
 	expand_seen *seen;
 	void *arg;
+	size_t *total;                   /* bytes of all results of one file, at most 64 MiB; may be NULL */
 };
 int expand_word(const struct expand *x, struct slice word, struct buf *out, struct err **e);
 /* Word-list mode (3.6): appends NUL-terminated words to out, *n counts them. */

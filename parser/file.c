@@ -472,11 +472,12 @@ void file_freep(struct file **f)
 
 /* ---- triggers ---- */
 
+/* The first mistake in it, which lies at FROM already, or that it is not one instruction. */
 static int trigger_error(const struct file *f, const struct stage *stage, const char *text, struct file_errors *errors,
 			 struct err **e)
 {
-	if (errors->n) {
-		err_set(e, err_kind(errors->err[0]), "%s", err_text(errors->err[0]));
+	if (errors->n && e) {
+		*e = take(&errors->err[0]);
 		err_wrap(e, "ONBUILD trigger '%s' of the base of this stage", text);
 	} else {
 		err_set(e, ERR_INPUT, "onbuild trigger should be a single expression: %s", text);

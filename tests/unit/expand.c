@@ -282,6 +282,13 @@ static void run_bounds(void)
 
 	x.get = get;
 	ok(expand_word(&x, buf_view(&nested), &out, &e) < 0 && err_kind(e) == ERR_LIMIT, "nesting is bounded");
+	size_t total = (64 << 20) - 3;
+	AUTO(buf_freep) struct buf small = BUF_MAX(100);
+
+	x.total = &total;
+	err_freep(&e);
+	ok(expand_word(&x, slice_of("abc"), &small, NULL) == 0 && total == 64 << 20, "the results of a file are added up");
+	ok(expand_word(&x, slice_of("d"), &small, &e) < 0 && err_kind(e) == ERR_LIMIT, "and bounded");
 	ok(clock() - start < 10 * CLOCKS_PER_SEC, "all of it within seconds");
 	free(big);
 }
