@@ -447,12 +447,12 @@ static int apply(struct applying *a, struct err **e)
 	pick_inodes_reset(a->p);
 	if (!a->s->path)
 		return put_inline(a, e);
-	if (!a->tree)
-		return err_set(e, ERR_BUG, "'%s' is to be copied from nowhere", a->s->path);
 	buf_reset(&a->path);
 	pick_clean(slice_of(a->s->path), &a->path);
 	if (buf_ok(&a->path, "source", e) < 0)
 		return -1;
+	if (!a->tree)
+		return err_set(e, ERR_INPUT, "\"/%s\": not found (there are no files to copy from)", a->path.p);
 	return a->r->parents ? put_parents(a, e) : put_source(a, e);
 }
 
@@ -479,10 +479,9 @@ int pick_run(struct pick_tree *t, const struct view *target, const struct pick_r
 {
 	AUTO(picked_freep) struct picked *p = NULL;
 	struct applying a = { .r = r, .path = BUF_MAX(64 << 10) };
-	uint32_t mode = 0;
 	int rc = 0;
 
-	if (r->chmod && r->chmod[0] && pick_chmod(r->chmod, 0, false, &mode, e) < 0)
+	if (r->chmod && r->chmod[0] && pick_chmod_check(r->chmod, e) < 0)
 		return -1;
 	p = picked_new(target, r);
 	a.p = p;

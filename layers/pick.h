@@ -46,6 +46,8 @@ struct pick_req {
 	int spool;                       /* directory fd where archives may be unpacked (the packer's tmp); -1: they are only noted,
 					    which is enough for the digest */
 };
+/* Is it a mode for --chmod (9.7)? */
+int pick_chmod_check(const char *text, struct err **e);
 struct picked;
 int pick_run(struct pick_tree *t, const struct view *target, const struct pick_req *r, struct picked **ret, struct err **e);
 void picked_free(struct picked *p);
@@ -60,6 +62,7 @@ struct picked_item {
 	const struct entry *en;          /* path: destination. A file's xattrs are only read with its content */
 	const char *source;              /* in the tree; NULL for what is no file, and for inline content */
 	const struct stat *st;           /* of a directory tree's file, for the stat cache; else NULL */
+	const struct digest *digest;     /* of a file's content, once known; else NULL */
 	bool parent;                     /* an existing or created parent: not part of the content digest */
 };
 void picked_at(const struct picked *p, size_t i, struct picked_item *ret);

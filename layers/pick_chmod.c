@@ -109,3 +109,10 @@ int pick_chmod(const char *text, uint32_t mode, bool dir, uint32_t *ret, struct 
 	*ret = mode;
 	return 0;
 }
+
+int pick_chmod_check(const char *text, struct err **e)
+{
+	uint32_t mode;
+
+	return pick_chmod(text, 0, false, &mode, e);
+}

@@ -93,9 +93,10 @@ void picked_at(const struct picked *p, size_t i, struct picked_item *ret)
 	const struct pick_node *n = p->order[i];
 	struct pick_scratch *s = p->scratch;
 	bool file = n->at.type == ENTRY_FILE && n->from;
+	const struct pick_digest *digest = n->at.type == ENTRY_FILE ? n->digest : NULL;
 
 	entry_of(p, n, &s->path, &s->link, &s->en);
-	*ret = (struct picked_item){ .en = &s->en, .parent = n->flags & NODE_PARENT };
+	*ret = (struct picked_item){ .en = &s->en, .digest = digest ? &digest->d : NULL, .parent = n->flags & NODE_PARENT };
 	if (file && n->from->tree) {
 		pick_from_path(n->from, n->at.text, &s->source);
 		ret->source = s->source.p;

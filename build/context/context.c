@@ -300,6 +300,26 @@ static void judge(const struct pats *p, const char *path, struct context_verdict
 	pats_hits_clear(&up);
 }
 
+bool context_hides(const struct context *c, const char *word)
+{
+	AUTO(buf_freep) struct buf clean = BUF_MAX(1 << 20);
+	struct context_verdict v = { 0 };
+	static const char *const all[] = { "*", "**", "**/*" };
+
+	if (!c->ignore || pats_has_negative(c->ignore))
+		return false;
+	path_clean(slice_of(word), &clean);
+	if (slice_is(buf_view(&clean), ".") || slice_is(buf_view(&clean), "/")) {
+		for (size_t i = 0; i < pats_count(c->ignore) * countof(all); i++)
+			if (slice_is(pats_text(c->ignore, i / countof(all)), all[i % countof(all)]))
+				return true;
+		return false;
+	}
+	judge(c->ignore, clean.p, &v);
+	context_verdict_clear(&v);
+	return v.ignored;
+}
+
 static int seen(void *arg, const struct entry *en, struct err **e)
 {
 	return strcmp(en->path, arg) == 0;

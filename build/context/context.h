@@ -71,5 +71,7 @@ struct context_verdict {
 	char *at;                        /* the path that the line matched: this one or a directory above */
 	bool rescued;                    /* an ignored directory that is visible because of what it holds */
 };
+/* Would a COPY of this word name something that the ignore file hides (lint CopyIgnoredFile, 15.2)? */
+bool context_hides(const struct context *c, const char *word);
 int context_explain(const struct context *c, const char *path, struct context_verdict *ret, struct err **e);
 void context_verdict_clear(struct context_verdict *v);

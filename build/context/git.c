@@ -533,7 +533,7 @@ static void use_build_args(const struct build_req *r, struct git_ref *g)
 	}
 }
 
-static const char *find_ssh(const struct build_req *r)
+const char *git_ssh_socket(const struct build_req *r)
 {
 	for (size_t i = 0; i < r->ssh.n; i++)
 		if (strncmp(r->ssh.v[i], "default=", 8) == 0)
@@ -554,7 +554,7 @@ static int context_git_open(struct context *c, const struct build_req *r, struct
 		return -1;
 	AUTO(mem_freep) char *path = mem_printf("%s/%s", store_path(c->app->store), c->tmp);
 	AUTO(mem_freep) char *header = git_auth_header(r, ref.host);
-	struct context_git_job j = { { .ref = &ref, .dir = dir, .path = path, .auth_header = header, .ssh_socket = find_ssh(r) } };
+	struct context_git_job j = { { .ref = &ref, .dir = dir, .path = path, .auth_header = header, .ssh_socket = git_ssh_socket(r) } };
 	work_call_put(&call, context_git_child, &j);
 	int rc = wait_job(c->app, JOB_LOCAL, WORK_CALL, buf_view(&call), NULL, 0, NULL, NULL, NULL, e);
 	if (header)

@@ -32,6 +32,8 @@ int git_check_name(const char *what, const char *name, struct err **e);
  * memory, to be wiped. */
 struct build_req;
 char *git_auth_header(const struct build_req *r, const char *host);
+/* The agent for ssh remotes: --ssh default=PATH, else the user's. NULL: none. Borrowed. */
+const char *git_ssh_socket(const struct build_req *r);
 
 struct git_req {
 	const struct git_ref *ref;

@@ -1,0 +1,387 @@
+/* build/op/copy.c - COPY, and what ADD shares with it: words to sources, the key (spec/dockerfile.md 9, 17.2). */
+#include "build/op/copy.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "build/context/context.h"
+#include "build/context/git.h"
+#include "build/context/http.h"
+#include "build/op/copying.h"
+#include "build/plan.h"
+#include "build/work.h"
+#include "parser/diag.h"
+#include "parser/ignore.h"
+
+/* Changed files beyond these bytes are not read for the key alone: the pass that reads them makes the layer, too. */
+enum { READ_FOR_KEY = 8 << 20 };
+
+/* ---- evaluation */
+
+static int bad(struct eval *ev, const struct instr *in, struct span at, struct err **e)
+{
+	return diag_place(e, ev->plan->file->source, at.to > at.from ? at : in->at);
+}
+
+static int flag_text(struct eval *ev, const struct instr *in, const char *name, const char **ret, struct err **e)
+{
+	const struct flag *f = instr_flag(in, name);
+
+	*ret = NULL;
+	if (!f || !f->value)
+		return 0;
+	if (eval_expand(ev, in, f->value, f->value_at, ret, e) < 0)
+		return -1;
+	if (!**ret)
+		*ret = NULL;             /* empty is not given (9.6, 9.7) */
+	return 0;
+}
+
+static int excludes(struct eval *ev, const struct instr *in, struct copy *c, struct err **e)
+{
+	AUTO(pats_freep) struct pats *check = pats_new();
+	const char **v = arena_alloc(ev->arena, (in->nflag + 1) * sizeof(*v));
+
+	for (size_t i = 0; i < in->nflag; i++) {
+		const struct flag *f = &in->flag[i];
+
+		if (strcmp(f->name, "exclude") != 0)
+			continue;
+		v[c->nexclude++] = f->value ? f->value : "";
+		if (exclude_add(check, slice_of(v[c->nexclude - 1]), e) < 0)
+			return bad(ev, in, f->at, e);
+	}
+	c->exclude = v;
+	return 0;
+}
+
+/* Which here-document a word opens, NULL: none. */
+static const struct heredoc *doc_of(const struct instr *in, size_t word)
+{
+	for (size_t i = 0; i < in->ndoc; i++)
+		if (in->doc[i].word == (int)word)
+			return &in->doc[i];
+	return NULL;
+}
+
+static int add_docs(struct eval *ev, const struct instr *in, struct copy *c, struct err **e)
+{
+	for (size_t i = 0; i < in->ndoc; i++) {
+		const struct heredoc *d = &in->doc[i];
+		struct copy_source *s = &c->source[c->nsource];
+		const char *text = NULL;
+
+		if (d->word < 0)
+			continue;
+		*s = (struct copy_source){ .kind = COPY_INLINE, .name = d->name, .content = d->content };
+		if (!d->quoted) {
+			if (eval_expand_raw(ev, in, d->content, &text, e) < 0)
+				return -1;
+			s->content = slice_of(text);
+		}
+		c->nsource++;
+	}
+	return 0;
+}
+
+/* "attempting to Copy file ... excluded" (15.2): the word as text, and only when nothing can be rescued. */
+static void warn_ignored(struct eval *ev, const struct instr *in, const struct copy *c, const struct word *w, const char *text)
+{
+	const struct context *x = ev->plan->context;
+
+	if (c->from || !x || !context_hides(x, text))
+		return;
+	lint_report(&ev->plan->lint, LINT_CopyIgnoredFile, in, w->at, "Attempting to %s file \"%s\" that is excluded by %s",
+		    in->id == INSTR_ADD ? "Add" : "Copy", text, x->ignore_name);
+}
+
+int copy_eval_words(struct eval *ev, const struct instr *in, copy_classify *classify, struct copy **ret, struct err **e)
+{
+	struct copy *c = arena_alloc(ev->arena, sizeof(*c));
+	const char *dest = NULL;
+
+	*ret = c;
+	c->source = arena_alloc(ev->arena, (in->narg + in->ndoc) * sizeof(*c->source));
+	if (flag_text(ev, in, "chown", &c->chown, e) < 0 || flag_text(ev, in, "chmod", &c->chmod, e) < 0 || excludes(ev, in, c, e) < 0)
+		return -1;
+	if (c->chmod && pick_chmod_check(c->chmod, e) < 0)
+		return bad(ev, in, instr_flag(in, "chmod")->at, e);
+	c->parents = instr_flag_bool(in, "parents", false);
+	/* Together with --chmod it is silently an ordinary copy (9.9). */
+	c->link = instr_flag_bool(in, "link", false) && !c->chmod;
+	for (size_t i = 0; i + 1 < in->narg; i++) {
+		struct copy_source *s = &c->source[c->nsource];
+
+		if (doc_of(in, i))
+			continue;
+		if (eval_expand(ev, in, in->arg[i].text, in->arg[i].at, &s->text, e) < 0 || classify(ev, in, &in->arg[i], s, e) < 0)
+			return -1;
+		c->nsource++;
+	}
+	if (add_docs(ev, in, c, e) < 0)
+		return -1;
+	if (eval_expand(ev, in, in->arg[in->narg - 1].text, in->arg[in->narg - 1].at, &dest, e) < 0)
+		return -1;
+	c->dest = eval_path(ev, dest);
+	return 0;
+}
+
+struct step *copy_eval_step(struct eval *ev, const struct instr *in, struct copy *c)
+{
+	AUTO(buf_freep) struct buf b = BUF_MAX(32 << 20);
+	const char *dest = "";
+	size_t n = 0;
+
+	buf_str(&b, instr_table[in->id].word);
+	if (c->parents)
+		buf_str(&b, " --parents");
+	if (c->chown)
+		buf_printf(&b, " --chown=%s", c->chown);
+	if (c->chmod)
+		buf_printf(&b, " --chmod=%s", c->chmod);
+	for (; n < c->nsource; n++)
+		buf_printf(&b, " %s%s", c->source[n].kind == COPY_INLINE ? "<<" : "",
+			   c->source[n].kind == COPY_INLINE ? c->source[n].name : c->source[n].text);
+	/* The destination as written, expanded; it was valid a moment ago. */
+	(void)eval_expand(ev, in, in->arg[in->narg - 1].text, in->arg[in->narg - 1].at, &dest, NULL);
+	buf_printf(&b, " %s # buildkit", dest);
+	c->s = eval_step(ev, in, arena_str(ev->arena, buf_view(&b)), c);
+	for (size_t i = 0; i + 1 < in->narg; i++) {
+		const char *text = NULL;
+
+		if (!doc_of(in, i) && eval_expand(ev, in, in->arg[i].text, in->arg[i].at, &text, NULL) == 0)
+			warn_ignored(ev, in, c, &in->arg[i], text);
+	}
+	return c->s;
+}
+
+static int copy_classify_path(struct eval *ev, const struct instr *in, const struct word *w, struct copy_source *s, struct err **e)
+{
+	if (git_is(s->text, false)) {
+		err_set(e, ERR_INPUT, "source can't be a git ref for COPY");
+		err_hint(e, "use ADD");
+		return bad(ev, in, w->at, e);
+	}
+	if (http_is(s->text)) {
+		err_set(e, ERR_INPUT, "source can't be a URL for COPY");
+		err_hint(e, "use ADD");
+		return bad(ev, in, w->at, e);
+	}
+	s->kind = COPY_PATH;
+	return 0;
+}
+
+static int copy_eval(struct eval *ev, const struct instr *in, struct err **e)
+{
+	const struct flag *from = instr_flag(in, "from");
+	struct copy *c = NULL;
+
+	if (copy_eval_words(ev, in, copy_classify_path, &c, e) < 0)
+		return -1;
+	bool outside = from && from->value && *from->value;
+	struct tree_ref none = { 0 };
+	c->from = outside ? &none : NULL;
+	struct step *s = copy_eval_step(ev, in, c);
+	c->from = NULL;
+	return outside ? eval_from(ev, in, s, from->value, from->value_at, true, "cannot copy from stage", &c->from, e) : 0;
+}
+
+/* ---- what it reads */
+
+struct context *copy_context(const struct copy *c)
+{
+	if (!c->from)
+		return c->s->plan->context;
+	return c->from->kind == TREE_DIR ? c->from->context : NULL;
+}
+
+bool copy_mapped(const struct copy *c)
+{
+	return c->from && (c->from->kind == TREE_STAGE || c->from->kind == TREE_IMAGE);
+}
+
+int copy_owner(const struct copy *c, bool *has, uint32_t *uid, uint32_t *gid, struct err **e)
+{
+	struct view *v = NULL;
+
+	*has = c->chown;
+	*uid = *gid = 0;
+	if (!c->chown)
+		return 0;
+	if (step_view(c->s, &v, e) < 0)
+		return -1;
+	return view_owner(v, c->chown, c->link || view_depth(v) == 0, uid, gid, e);
+}
+
+int64_t copy_now(const struct copy *c)
+{
+	int64_t epoch = c->s->plan->epoch;
+
+	return epoch != INT64_MIN ? epoch : clock_wall();
+}
+
+/* ---- key */
+
+/* The directory part of a single named file does not count (17.2). */
+static const char *source_name_of(const struct copy *c, const struct copy_source *s)
+{
+	size_t n = strlen(s->text);
+
+	if (c->parents || s->kind != COPY_PATH || glob_has_meta(slice_of(s->text)))
+		return s->text;
+	while (n && s->text[n - 1] == '/')
+		n--;
+	const char *slash = memrchr(s->text, '/', n);
+	return slash ? slash + 1 : s->text;
+}
+
+static int key_definition(const struct copy *c, struct keyer *k, struct err **e)
+{
+	AUTO(buf_freep) struct buf owner = BUF_MAX(64);
+	uint32_t uid = 0, gid = 0;
+	bool has = false;
+
+	if (copy_owner(c, &has, &uid, &gid, e) < 0)
+		return -1;
+	for (size_t i = 0; i < c->nsource; i++) {
+		const struct copy_source *s = &c->source[i];
+		AUTO(mem_freep) char *file = s->kind == COPY_HTTP ? http_file_name(s->text) : NULL;
+
+		key_text(k, "source", s->kind == COPY_INLINE ? s->name : file ? file : source_name_of(c, s));
+	}
+	key_text(k, "destination", c->dest);
+	buf_printf(&owner, "%u:%u", uid, gid);
+	key_text(k, "owner", has ? owner.p : NULL);
+	key_text(k, "mode", c->chmod);
+	for (size_t i = 0; i < c->nexclude; i++)
+		key_text(k, "exclude", c->exclude[i]);
+	key_u64(k, "parents", c->parents);
+	key_u64(k, "link", c->link);
+	key_u64(k, "unpack", (uint64_t)c->unpack * 2 + c->unpack_remote);
+	key_text(k, "keep git directory", c->has_keep ? c->keep ? "true" : "false" : NULL);
+	key_text(k, "checksum", c->checksum);
+	return 0;
+}
+
+static bool has_remote(const struct copy *c)
+{
+	for (size_t i = 0; i < c->nsource; i++)
+		if (c->source[i].kind == COPY_GIT || c->source[i].kind == COPY_HTTP)
+			return true;
+	return false;
+}
+
+static bool known_digest(void *cache, const struct stat *st, struct digest *ret)
+{
+	return cache && statcache_get(cache, st, ret);
+}
+
+static void put_digest(void *cache, const struct stat *st, int64_t read_at, const struct digest *d)
+{
+	if (cache)
+		statcache_put(cache, st, read_at, d);
+}
+
+/* Select now, with what the stat cache knows. 0, STEP_READ. */
+static int select_now(struct copy *c, struct err **e)
+{
+	struct context *x = copy_context(c);
+	AUTO(pick_tree_freep) struct pick_tree *t = x && x->dir >= 0 ? pick_tree_dir(x->dir, x->ignore) : NULL;
+	AUTO(copy_req_clear) struct copy_req r = { 0 };
+	AUTO(picked_freep) struct picked *p = NULL;
+	AUTO(buf_freep) struct buf items = BUF_MAX(1 << 30);
+	struct statcache *cache = x ? context_known(x) : NULL;
+	struct view *v = NULL;
+
+	if (step_view(c->s, &v, e) < 0 || copy_req_init(c, &r, e) < 0 || pick_run(t, v, &r.req, &p, e) < 0)
+		return -1;
+	int rc = copy_selected(p, known_digest, put_digest, cache, READ_FOR_KEY, &c->selected, e);
+	if (rc < 0)
+		return -1;
+	copy_items_put(p, &items);
+	if (buf_ok(&items, "list of selected files", e) < 0)
+		return -1;
+	c->items = arena_slice(&c->s->plan->arena, buf_view(&items));
+	c->known = rc == 0;
+	return rc == PICK_UNKNOWN ? STEP_READ : 0;
+}
+
+/* Layers of another tree: what its layers are counts until it is known what was selected of them. */
+static int key_tree(struct copy *c, struct keyer *k, struct err **e)
+{
+	struct chain chain;
+
+	if (tree_chain(c->s, c->from, &chain, e) < 0)
+		return -1;
+	AUTO(mem_freep) char *name = mem_printf("files of %s", c->from->name);
+	key_input(k, name, &chain.content, c->known ? &c->selected : NULL);
+	return 0;
+}
+
+int copy_key(struct step *s, struct keyer *k, struct err **e)
+{
+	struct copy *c = s->data;
+	int rc = 0;
+
+	/* The result is the same on any parent (17.4). */
+	if (c->link) {
+		key_clear(k);
+		key_init(k, instr_table[s->in->id].word);
+	}
+	if (key_definition(c, k, e) < 0)
+		return -1;
+	if (copy_mapped(c))
+		return key_tree(c, k, e);
+	if (c->pinned)
+		return 0;
+	if (!c->known)
+		rc = has_remote(c) ? STEP_READ : select_now(c, e);
+	if (rc < 0)
+		return -1;
+	key_digest(k, "content", &c->selected);
+	key_text(k, "remote", c->remote);
+	copy_items_key(k, c->items);
+	return rc;
+}
+
+/* ---- running */
+
+static void pass_done(void *arg, struct slice out, struct err *e)
+{
+	struct copy *c = arg;
+	struct step_made m = { .tmp = c->s->tmp, .comp = c->comp, .level = c->level };
+
+	if (!e)
+		copy_answer(c, out, &m.facts, &e);
+	if (e)
+		step_failed(c->s, e);
+	else
+		step_packed(c->s, &m);
+}
+
+static void dirs_ready(void *arg, char **dirs, size_t n, struct err *e)
+{
+	struct copy *c = arg;
+	struct step *s = c->s;
+	AUTO(buf_freep) struct buf b = BUF_MAX(JOB_MAX);
+
+	if (!e && copy_job_put(&b, c, dirs, n, &e) == 0)
+		(void)job_start(step_app(s)->jobs, JOB_MAPPED, WORK_COPY, buf_view(&b), NULL, 0, NULL, pass_done, c, &s->job, &e);
+	if (e)
+		step_failed(s, e);
+}
+
+int copy_exec(struct step *s, struct err **e)
+{
+	struct copy *c = s->data;
+	AUTO(buf_freep) struct buf call = BUF_MAX(64);
+
+	c->comp = step_comp(s, &c->level);
+	if (store_tmp(step_app(s)->store, s->tmp, e) < 0)
+		return -1;
+	if (copy_mapped(c))
+		return tree_dirs(s, c->from, dirs_ready, c, e);
+	work_call_put(&call, copy_child, c);
+	return job_start(step_app(s)->jobs, JOB_LOCAL, WORK_CALL, buf_view(&call), NULL, 0, NULL, pass_done, c, &s->job, e);
+}
+
+const struct op op_COPY = { .eval = copy_eval, .key = copy_key, .exec = copy_exec };
