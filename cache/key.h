@@ -35,7 +35,7 @@ void key_u64(struct keyer *k, const char *name, uint64_t value);
 void key_digest(struct keyer *k, const char *name, const struct digest *d);
 /* A parent or source stage: def is always known; content NULL while it is not. */
 void key_input(struct keyer *k, const char *name, const struct digest *def, const struct digest *content);
-/* A list field ("files"); items in a fixed order. */
+/* A list field ("files"); items in a fixed order. Valid until the next field is added. */
 struct key_field *key_list(struct keyer *k, const char *name);
 void key_list_add(struct key_field *list, const char *name, char type, uint32_t mode, const struct digest *d);
 /* content: false in *has_content while an input's content is unknown. */

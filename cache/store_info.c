@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 enum { SOURCES_MAX = 64 << 10 };
@@ -52,7 +53,9 @@ static int link_diff(struct store *s, const struct blob_info *i, struct err **e)
 
 	digest_hex(&i->blob, hex);
 	AUTO(mem_freep) char *path = mem_printf("%s/%s", folder, hex);
-	if (store_make_parent(s, path, e) < 0)
+	/* gc removes the folder of a layer when it is empty: not between these two. */
+	AUTO(store_unlock) int lock = -1;
+	if (store_lock(s->fd, LOCK_SH, &lock, e) < 0 || store_make_parent(s, path, e) < 0)
 		return -1;
 	AUTO(fd_closep) int fd = at_open_store(s->fd, path, O_WRONLY | O_CREAT, 0600, e);
 	return fd < 0 ? -1 : 0;
