@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -57,15 +58,25 @@ static void unlock(int dir, const char *name)
 		(void)!fchmodat(dir, name, 0700, AT_SYMLINK_NOFOLLOW);
 }
 
+/* Never into something that is mounted there: it is not part of the tree. */
+static int open_here(int dir, const char *name)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH,
+	};
+
+	return (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
+}
+
 static int open_dir(int dir, const char *name)
 {
-	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	struct stat st;
-	int fd = openat(dir, name, flags);
+	int fd = open_here(dir, name);
 
 	if (fd < 0 && errno == EACCES) {
 		unlock(dir, name);
-		fd = openat(dir, name, flags);
+		fd = open_here(dir, name);
 	}
 	/* Readable is not enough: entries go only from a directory one may write and search. */
 	if (fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & 0700) != 0700)
