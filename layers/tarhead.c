@@ -407,7 +407,8 @@ static int own_header(struct tarheads *t, const unsigned char *block, struct tar
 	}
 	if (kind(h, ret, e) < 0)
 		return -1;
-	if (ret->type == '0' && s->given && sparse_size(t, ret, s, e) < 0)
+	ret->sparse = ret->type == '0' && s->given;
+	if (ret->sparse && sparse_size(t, ret, s, e) < 0)
 		return -1;
 	ret->xattr = t->xattr;
 	if (pax_xattrs(&t->pax, t->xattr, &ret->nxattr, e) < 0)
@@ -452,13 +453,9 @@ int tarheads_next(struct tarheads *t, struct tarhead *ret, struct err **e)
 	}
 }
 
-ssize_t tarheads_raw(struct tarheads *t, const void **ret, struct err **e)
+ssize_t tarheads_data(struct tarheads *t, const void **ret, struct err **e)
 {
-	if (!t->group_given) {
-		t->group_given = true;
-		*ret = t->group.p;
-		return (ssize_t)t->group.n;
-	}
+	t->group_given = true;
 	if (t->left == 0)
 		return 0;
 
@@ -474,14 +471,22 @@ ssize_t tarheads_raw(struct tarheads *t, const void **ret, struct err **e)
 	return (ssize_t)n;
 }
 
+ssize_t tarheads_raw(struct tarheads *t, const void **ret, struct err **e)
+{
+	if (t->group_given)
+		return tarheads_data(t, ret, e);
+	t->group_given = true;
+	*ret = t->group.p;
+	return (ssize_t)t->group.n;
+}
+
 int tarheads_skip(struct tarheads *t, struct err **e)
 {
 	const void *p;
 	ssize_t n;
 
-	t->group_given = true;
 	do
-		n = tarheads_raw(t, &p, e);
+		n = tarheads_data(t, &p, e);
 	while (n > 0);
 	return (int)n;
 }

@@ -14,7 +14,8 @@ struct tarhead {
 	struct buf path, link;
 	uint32_t mode, uid, gid, mtime_ns;
 	int64_t mtime;
-	uint64_t stored, size;           /* bytes of data in the archive; of the file (they differ when it is sparse) */
+	uint64_t stored, size;           /* bytes of data in the archive; of the file */
+	bool sparse;                     /* the data is not the content, a map says where its pieces lie */
 	struct xattr *xattr;             /* only allowed ones, sorted */
 	size_t nxattr;
 };
@@ -29,6 +30,8 @@ void tarhead_clear(struct tarhead *h);
 /* What a reader of the same archive would see next: the header blocks of this entry, then its data and padding, in pieces that
  * live until the next call. 0 when it was all given. */
 ssize_t tarheads_raw(struct tarheads *t, const void **ret, struct err **e);
+/* As above, without the header blocks. */
+ssize_t tarheads_data(struct tarheads *t, const void **ret, struct err **e);
 /* Pass over what tarheads_raw() has not given yet. */
 int tarheads_skip(struct tarheads *t, struct err **e);
 

@@ -1,9 +1,8 @@
-/* layers/tarin.c - a tar as entries. What an entry is comes from layers/tarhead.c, which is strict; what a file holds comes from
- * libarchive, which knows the three kinds of sparse files. It is shown regular files only, one header at a time, so it cannot see
- * an end, a hard link or a name differently from us; that both read the same size is checked.
- *
- * It reports names it cannot convert to the locale as warnings. Names are bytes here and are not taken from it, so these, and
- * no other warning, are passed over (spec/threats.md E6).
+/* layers/tarin.c - a tar as entries. What an entry is comes from layers/tarhead.c, which is strict, and so does the content of a
+ * plain file. Sparse files come from libarchive, which knows all kinds of their maps. It is shown the headers and data of such
+ * files only, one at a time, so it cannot see an end, a link or another entry differently from us; and both must agree on the
+ * size. Names it cannot convert to the locale are warnings of it: names are not taken from it, so these, and no other warning,
+ * are passed over (spec/threats.md E3, E6).
  */
 #include "layers/tarin.h"
 
@@ -26,13 +25,13 @@ struct tarin {
 	struct entry en;
 	uint64_t number, bytes;          /* entries so far, and what they hold */
 	bool done;
-	struct archive *a;               /* opened by the first file that is not empty */
+	struct archive *a;               /* opened by the first sparse file */
 	struct err *raw_err;             /* why the bytes for it ended */
 	uint64_t at;                     /* position in the current file */
-	const char *piece;               /* from libarchive, not given yet */
+	const char *piece;               /* of it, not given yet */
 	uint64_t piece_at;
 	size_t piece_n;
-	bool reading;
+	bool in_archive;                 /* libarchive is at the current file */
 };
 
 /* ---- libarchive's view */
@@ -85,7 +84,7 @@ static int archive_start(struct tarin *t, struct err **e)
 	return 0;
 }
 
-/* The next piece of the current file; 0 at its end. */
+/* The next piece of a sparse file; 0 at its end. */
 static int archive_piece(struct tarin *t, struct err **e)
 {
 	const void *p = NULL;
@@ -111,16 +110,33 @@ static int archive_piece(struct tarin *t, struct err **e)
 	return 1;
 }
 
+/* ---- content */
+
+static int next_piece(struct tarin *t, struct err **e)
+{
+	const void *p = NULL;
+
+	if (t->h.sparse) {
+		if (!t->in_archive && archive_start(t, e) < 0)
+			return -1;
+		t->in_archive = true;
+		return archive_piece(t, e);
+	}
+	ssize_t n = tarheads_data(t->heads, &p, e);
+	if (n < 0)
+		return -1;
+	t->piece = p;
+	t->piece_n = (uint64_t)n < t->h.size - t->at ? (size_t)n : (size_t)(t->h.size - t->at);
+	return 1;
+}
+
 static ssize_t tarin_data(struct entries *s, void *p, size_t n, struct err **e)
 {
 	struct tarin *t = container_of(s, struct tarin, s);
 
 	if (t->at >= t->h.size || t->h.type != '0' || n == 0)
 		return 0;
-	if (!t->reading && archive_start(t, e) < 0)
-		return -1;
-	t->reading = true;
-	if (t->piece_n == 0 && t->at >= t->piece_at && archive_piece(t, e) < 0)
+	if (t->piece_n == 0 && t->at >= t->piece_at && next_piece(t, e) < 0)
 		return -1;
 	if (t->at < t->piece_at) {       /* a hole */
 		if (n > t->piece_at - t->at)
@@ -138,10 +154,10 @@ static ssize_t tarin_data(struct entries *s, void *p, size_t n, struct err **e)
 	return (ssize_t)n;
 }
 
-/* The last file, to its end: libarchive must have seen all of it, padding too, before the next header. */
+/* A sparse file, to its end: libarchive must have seen all of it, padding too, before the next header. */
 static int finish_file(struct tarin *t, struct err **e)
 {
-	if (!t->reading)
+	if (!t->in_archive)
 		return 0;
 	int rc = 1;
 	t->piece_n = 0;
@@ -149,7 +165,7 @@ static int finish_file(struct tarin *t, struct err **e)
 		t->at = t->piece_at + t->piece_n;
 		rc = archive_piece(t, e);
 	}
-	t->reading = false;
+	t->in_archive = false;
 	return rc;
 }
 
