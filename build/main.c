@@ -118,15 +118,18 @@ static int start(struct run *r, struct err **e)
 	a->driver = r->common.driver ? r->common.driver : "auto";
 	a->debug = r->common.debug;
 	a->next_id = 1;
-	if (!(r->cmd->flags & CMD_WORK))
+	if (!(r->cmd->flags & CMD_STORE))
 		return 0;
 	a->loop = loop_new(e);
-	if (!a->loop || loop_signals(a->loop, on_signal, r, e) < 0)
+	if (!a->loop)
 		return -1;
 	a->jobs = jobs_new(a->loop, work_table, WORK_COUNT, e);
 	if (!a->jobs)
 		return -1;
-	a->trees = trees_new(a);
+	if ((r->cmd->flags & CMD_WORK) != CMD_WORK)
+		return 0;
+	if (loop_signals(a->loop, on_signal, r, e) < 0)
+		return -1;
 	ui_loop(r->ui, a->loop);
 	return 0;
 }

@@ -7,9 +7,10 @@
  * (what it had to say is printed already). */
 typedef int cmd_fn(struct app *a, void *opts, struct strs *pos, struct err **e);
 enum {
-	CMD_WORK = 1,                    /* needs the loop and jobs: a->loop, a->jobs, signals end work */
-	CMD_HIDDEN = 2,                  /* not in the help */
-	CMD_RAW = 4,                     /* takes its words as they are, options too */
+	CMD_STORE = 1,                   /* has a->loop and a->jobs, so app_store() works */
+	CMD_WORK = 2 | CMD_STORE,        /* drives the loop: signals end work in order, the screen is alive */
+	CMD_HIDDEN = 4,                  /* not in the help */
+	CMD_RAW = 8,                     /* takes its words as they are, options too */
 };
 struct cmd {
 	const char *name, *alias;        /* alias: space-separated other spellings, or NULL */

@@ -124,5 +124,5 @@ static int complete_main(struct app *a, void *opts, struct strs *pos, struct err
 }
 
 const struct cmd cmd_complete = {
-	.name = "__complete", .args = "WORD...", .help = "what a shell may offer", .flags = CMD_HIDDEN | CMD_RAW, .run = complete_main,
+	.name = "__complete", .args = "WORD...", .help = "what a shell may offer", .flags = CMD_HIDDEN | CMD_RAW | CMD_STORE, .run = complete_main,
 };

@@ -205,6 +205,7 @@ const struct cmd cmd_images = {
 	.help = "list the images in the store",
 	.opts = images_table,
 	.opts_size = sizeof(struct images_opts),
+	.flags = CMD_STORE,
 	.run = images_main,
 };
 
@@ -242,7 +243,7 @@ static int tag_main(struct app *a, void *opts, struct strs *pos, struct err **e)
 }
 
 const struct cmd cmd_tag = {
-	.name = "tag", .args = "NAME NEW-NAME...", .help = "give an image of the store more names", .run = tag_main,
+	.name = "tag", .args = "NAME NEW-NAME...", .help = "give an image of the store more names", .flags = CMD_STORE, .run = tag_main,
 };
 
 /* ---- rmi */
@@ -331,6 +332,7 @@ const struct cmd cmd_rmi = {
 	.about = "What no name needs any more stays until 'kiln prune'.",
 	.opts = rmi_table,
 	.opts_size = sizeof(struct rmi_opts),
+	.flags = CMD_STORE,
 	.run = rmi_main,
 };
 
@@ -393,6 +395,7 @@ const struct cmd cmd_inspect = {
 	.help = "show config and layers of images as JSON",
 	.opts = json_table,
 	.opts_size = sizeof(struct json_opts),
+	.flags = CMD_STORE,
 	.run = inspect_main,
 };
 
@@ -499,5 +502,6 @@ const struct cmd cmd_history = {
 	.help = "show how an image was made, newest first",
 	.opts = history_table,
 	.opts_size = sizeof(struct history_opts),
+	.flags = CMD_STORE,
 	.run = history_main,
 };

@@ -211,6 +211,7 @@ const struct cmd cmd_du = {
 	.help = "show what takes space in the store",
 	.opts = du_table,
 	.opts_size = sizeof(struct du_opts),
+	.flags = CMD_STORE,
 	.run = du_main,
 };
 
@@ -280,5 +281,6 @@ const struct cmd cmd_check = {
 	.help = "verify every object of the store",
 	.opts = check_table,
 	.opts_size = sizeof(struct check_opts),
+	.flags = CMD_STORE,
 	.run = check_main,
 };

@@ -36,7 +36,7 @@ static void plain_state(struct ui *u, const struct ui_step *s)
 		buf_printf(&b, " %s", human_seconds(ui_seconds(s)).s);
 	if (s->bytes && s->state == REPORT_DONE)
 		buf_printf(&b, " %s", human_bytes(s->bytes).s);
-	if (s->why)
+	if (s->why && (s->state == REPORT_FAILED || s->state == REPORT_SKIPPED))
 		buf_printf(&b, ": %s", s->why);
 	buf_char(&b, '\n');
 	ui_write(u, &b);
