@@ -181,7 +181,7 @@ int at_mkdirs(int root, const char *path, mode_t mode, struct err **e)
 
 	for (char *at = part + strspn(part, "/"); *at;) {
 		AUTO(fd_closep) int dir = -1;
-		const char *name = NULL;
+		const char *name = "";
 		char *end = at + strcspn(at, "/");
 		char *next = end + strspn(end, "/");
 		char kept = *end;

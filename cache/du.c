@@ -48,7 +48,7 @@ static void use(struct du_row *r, const struct marks *m, const struct digest *d)
 /* The bytes on disk below folder/name as far as they can be read from here. */
 static uint64_t tree_bytes(int folder, const char *name)
 {
-	AUTO(mem_freep) DIR **open = mem_array(LEVELS, sizeof(*open));
+	AUTO(mem_freep) DIR **open = mem_array(LEVELS, sizeof(void *));
 	uint64_t total = 0;
 	struct stat st;
 	size_t n = 0;

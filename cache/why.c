@@ -46,7 +46,7 @@ static void put_field(struct buf *b, const struct key_field *f)
 	wire_put_u32(b, f->item != NULL);
 	wire_put_u64(b, short_digest(&f->def));
 	wire_put_u32(b, (uint32_t)f->nitem);
-	for (size_t i = 0; i < f->nitem; i++) {
+	for (size_t i = 0; f->item && i < f->nitem; i++) {
 		wire_put_str(b, f->item[i].name);
 		wire_put_u32(b, (unsigned char)f->item[i].type);
 		wire_put_u32(b, f->item[i].mode);
@@ -211,12 +211,12 @@ static int by_item(const void *a, const void *b)
 
 static const struct key_item **sorted(const struct key_field *f)
 {
-	const struct key_item **p = mem_array(f->nitem, sizeof(*p));
+	const struct key_item **p = mem_array(f->nitem, sizeof(void *));
 
 	for (size_t i = 0; i < f->nitem; i++)
 		p[i] = &f->item[i];
 	if (f->nitem)
-		qsort(p, f->nitem, sizeof(*p), by_item);
+		qsort(p, f->nitem, sizeof(void *), by_item);
 	return p;
 }
 
