@@ -62,7 +62,7 @@ struct unpacking {
  * (E11). */
 static int parent_dir(struct unpacking *u, struct slice dir, struct pick_node **ret, struct err **e)
 {
-	struct pick_attr at, plain = { .type = ENTRY_DIR, .mode = 0755 };
+	struct pick_attr at, plain = { .type = ENTRY_DIR, .mode = 0755, .mtime = INT64_MIN };
 
 	/* Each turn replaces one thing that is no directory. */
 	for (unsigned i = 0; i < 2048; i++) {
@@ -78,6 +78,7 @@ static int parent_dir(struct unpacking *u, struct slice dir, struct pick_node **
 		const char *name = arena_str(&u->p->arena, slice_of(slash ? slash + 1 : u->parent.p));
 		if (pick_dest_dir(u->p, above, MAKE_PLAIN, ret, e) < 0 || pick_dest_replace(u->p, *ret, name, &plain, ret, e) < 0)
 			return -1;
+		(*ret)->flags |= NODE_MADE;
 	}
 	return err_set(e, ERR_SOURCE, "the directory of '%.*s' cannot be made", SLICE_F(dir));
 }

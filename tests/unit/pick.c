@@ -6,7 +6,9 @@
 #include "base/at.h"
 #include "base/buf.h"
 #include "base/mem.h"
+#include "layers/comp.h"
 #include "layers/pick.h"
+#include "layers/tarout.h"
 #include "parser/ignore.h"
 #include "tests/tap.h"
 
@@ -57,6 +59,11 @@ static const char *thing_parse(const char *p, struct thing *t)
 	while (*end == ' ')
 		end++;
 	return end;
+}
+
+static int dup_dir(int fd)
+{
+	return openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 static int fresh_dir(void)
@@ -457,10 +464,528 @@ static void run_case(const struct tcase *c)
 	remove_dir(dir);
 }
 
+/* ---- what a table row cannot say */
+
+static struct picked *pick(struct pick_tree *t, const struct view *target, const struct pick_source *source, size_t n, const char *dest, int spool,
+			   struct err **e)
+{
+	struct pick_req r = { .source = source, .nsource = n, .dest = dest, .now = NOW, .spool = spool };
+	struct picked *p = NULL;
+
+	return pick_run(t, target, &r, &p, e) < 0 ? NULL : p;
+}
+
+static void expect(struct picked *p, struct err *e, bool attrs, const char *want, const char *name)
+{
+	AUTO(buf_freep) struct buf got = BUF_MAX(1 << 20);
+	struct digest a, b;
+
+	if (!p) {
+		ok(false, "%s: %s: %s", name, err_text(e), err_cause(e));
+		err_free(e);
+		return;
+	}
+	show(p, attrs, &got, &a);
+	is_str(got.p ? got.p : "", want, name);
+	if (!picked_archives(p))
+		ok(picked_digest(p, NULL, NULL, NULL, UINT64_MAX, &b, NULL) == 0 && digest_equal(&a, &b), "%s: both digests agree", name);
+	picked_free(p);
+}
+
+static void test_chmod(void)
+{
+	static const struct {
+		const char *text;
+		uint32_t mode;
+		bool dir;
+		uint32_t want;
+	} rows[] = {
+		{ "u=rwX,go=rX", 0600, false, 0644 }, { "u=rwX,go=rX", 0700, true, 0755 },  { "u=rwX,go=rX", 0750, false, 0755 },
+		{ "a+x", 0644, false, 0755 },         { "go-w", 0666, false, 0644 },        { "g=u", 0740, false, 0770 },
+		{ "+x", 0600, false, 0711 },          { "=r", 06755, false, 0444 },         { "u=rw", 04755, false, 0655 },
+		{ "g=rx", 02775, false, 0755 },       { "+t", 0755, true, 01755 },          { "=rwx", 01755, true, 01777 },
+		{ "-t", 01777, true, 0777 },          { "u+s", 0755, false, 04755 },        { "g+s", 0755, false, 02755 },
+		{ "o+s", 0755, false, 0755 },         { "o+t", 0755, true, 0755 },          { "a=", 0777, false, 0 },
+		{ "u+r-w", 0200, false, 0400 },       { "u=rw,g=u,o=g", 0, false, 0666 },   { "0", 0777, false, 0 },
+		{ "07777", 0, false, 07777 },
+	};
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		char tree[64], want[64];
+		struct pick_source source = { .path = rows[i].dir ? "d" : "f", .content_fd = -1 };
+		struct pick_req r = { .source = &source, .nsource = 1, .dest = "/a/", .chmod = rows[i].text, .spool = -1 };
+		int dir = fresh_dir();
+		struct picked *p = NULL;
+		struct err *e = NULL;
+
+		snprintf(tree, sizeof(tree), rows[i].dir ? "d/ d/s/@%o" : "f=@%o", rows[i].mode);
+		make_tree(dir, tree);
+		struct pick_tree *t = pick_tree_dir(dir, NULL);
+		snprintf(want, sizeof(want), "9.7 %s on %04o", rows[i].text, rows[i].mode);
+		if (pick_run(t, NULL, &r, &p, &e) == 0) {
+			struct picked_item item;
+
+			picked_at(p, picked_count(p) - 1, &item);
+			is_int(item.en->mode, rows[i].want, want);
+		} else {
+			ok(false, "%s: %s", want, err_text(e));
+		}
+		err_free(e);
+		picked_free(p);
+		pick_tree_free(t);
+		remove_dir(dir);
+	}
+}
+
+static void test_special_files(void)
+{
+	struct pick_source source = { .path = "d", .content_fd = -1 };
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	int dir = fresh_dir(), sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct err *e = NULL;
+
+	make_tree(dir, "d/");
+	if (mkfifoat(dir, "d/fifo", 0640) < 0)
+		die("mkfifo");
+	snprintf(name.sun_path, sizeof(name.sun_path), "/proc/self/fd/%d/d/sock", dir);
+	if (bind(sock, (struct sockaddr *)&name, sizeof(name)) < 0)
+		die("bind");
+	struct pick_tree *t = pick_tree_dir(dir, NULL);
+	struct picked *p = pick(t, NULL, &source, 1, "/a", -1, &e);
+	expect(p, e, false, "a/ a/fifo6 a/sock=", "9.5 a fifo stays one, a socket becomes an empty file");
+	pick_tree_free(t);
+	close(sock);
+	remove_dir(dir);
+}
+
+static void test_xattrs(void)
+{
+	struct pick_source source = { .path = "d", .content_fd = -1 };
+	int dir = fresh_dir();
+	struct err *e = NULL;
+	char path[64];
+
+	make_tree(dir, "d/ d/f=F d/s/");
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/d/f", dir);
+	bool can = setxattr(path, "user.note", "x", 1, 0) == 0 && setxattr(path, "user.overlay.opaque", "y", 1, 0) == 0;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/d/s", dir);
+	can = can && setxattr(path, "user.dir", "x", 1, 0) == 0;
+	if (!can) {
+		printf("# skip: no user xattrs in /tmp\n");
+		remove_dir(dir);
+		return;
+	}
+	struct pick_tree *t = pick_tree_dir(dir, NULL);
+	struct picked *p = pick(t, NULL, &source, 1, "/a", -1, &e);
+	expect(p, e, false, "a/ a/f=F[user.note] a/s/[user.dir]", "9.5 xattrs are copied, private ones are not");
+
+	/* Read through the entries first: the digest must still know of the xattrs. */
+	AUTO(buf_freep) struct buf got = BUF_MAX(1 << 20);
+	struct digest a, b;
+	p = pick(t, NULL, &source, 1, "/a", -1, &e);
+	show(p, false, &got, &a);
+	ok(picked_digest(p, NULL, NULL, NULL, 0, &b, &e) == 0 && digest_equal(&a, &b), "17.2 a file with xattrs has the same digest after the pass");
+	picked_free(p);
+	pick_tree_free(t);
+	remove_dir(dir);
+}
+
+static void test_owner(void)
+{
+	struct pick_source source = { .path = "f", .content_fd = -1 };
+	int dir = fresh_dir();
+	struct err *e = NULL;
+
+	make_tree(dir, "f=F");
+	bool root = fchownat(dir, "f", 1234, 1234, 0) == 0;
+	struct pick_tree *t = pick_tree_dir(dir, NULL);
+	expect(pick(t, NULL, &source, 1, "/a", -1, &e), e, true, "a=F@0644:0:0:100",
+	       root ? "9.5 owners of a context are 0:0" : "9.5 the user's own files are 0:0");
+	pick_tree_free(t);
+	remove_dir(dir);
+}
+
+static void test_inline(void)
+{
+	struct pick_source source[2] = {
+		{ .name = "EOF", .content = SLICE_LIT("hello"), .content_fd = -1, .mode = 0644, .mtime = 7 },
+		{ .name = "b", .content = SLICE_LIT(""), .content_fd = -1, .mode = 0600, .mtime = 8 },
+	};
+	struct pick_source bad = { .name = "a/b", .content = SLICE_LIT("x"), .content_fd = -1 };
+	struct err *e = NULL;
+
+	expect(pick(NULL, NULL, source, 2, "/d/", -1, &e), e, true, "d/@0755:0:0:8 d/EOF=hello@0644:0:0:7 d/b=@0600:0:0:8", "2.9.5 here-documents");
+	expect(pick(NULL, NULL, source, 1, "/d/x", -1, &e), e, false, "d/ d/x=hello", "2.9.5 a here-document under another name");
+	ok(!pick(NULL, NULL, &bad, 1, "/d/", -1, &e), "D10 a name with a slash is refused");
+	err_free(e);
+}
+
+/* ---- sources in layers */
+
+#define LOWER "bin>usr/bin etc/ etc/passwd=root old/ old/gone=1 usr/ usr/bin/@755:3:4:50 usr/bin/sh=SH@4755:3:4:60 usr/bin/bash:usr/bin/sh@4755:3:4:60"
+
+static void test_view(void)
+{
+	static const struct {
+		const char *name, *src, *dest, *want;
+	} rows[] = {
+		{ "9.5 owners of a stage are kept", "/bin/sh", "/a", "a=SH@4755:3:4:60" },
+		{ "9.5 hard links of a layer", "/usr/bin", "/a", "a/@0755:0:0:50 a/bash=SH@4755:3:4:60 a/sh:a/bash@4755:3:4:60" },
+		{ "9.2 wildcards through links of a stage", "/bin/*sh", "/a/", "a/@0755:0:0:60 a/bash=SH@4755:3:4:60 a/sh:a/bash@4755:3:4:60" },
+		{ "upper layers win", "/etc", "/a", "a/@0755:0:0:100 a/new=N@0644:0:0:100 a/passwd=user@0644:0:0:100" },
+	};
+	int low = fresh_dir(), high = fresh_dir();
+	int dirs[2] = { low, high };
+	AUTO(view_freep) struct view *v = make_view(LOWER);
+
+	make_tree(low, LOWER);
+	make_tree(high, "etc/ etc/passwd=user etc/new=N");
+	view_push(v, make_listing("etc/ etc/passwd=user etc/new=N"));
+	struct pick_tree *t = pick_tree_view(v, dirs);
+	for (size_t i = 0; i < countof(rows); i++) {
+		struct pick_source source = { .path = rows[i].src, .content_fd = -1 };
+		struct err *e = NULL;
+
+		expect(pick(t, NULL, &source, 1, rows[i].dest, -1, &e), e, true, rows[i].want, rows[i].name);
+	}
+	pick_tree_free(t);
+	remove_dir(low);
+	remove_dir(high);
+}
+
+/* ---- archives (10.2) */
+
+static int tar_bytes(void *arg, const void *p, size_t n, struct err **e)
+{
+	buf_add(arg, p, n);
+	return 0;
+}
+
+static void make_tar(int dir, const char *name, const char *text, const struct comp *comp)
+{
+	struct tarout_opts o = { .clamp_mtime = INT64_MAX, .plain = true };
+	AUTO(buf_freep) struct buf tar = BUF_MAX(1 << 20);
+	AUTO(buf_freep) struct buf out = BUF_MAX(1 << 20);
+	struct sink *k = tarout_new(tar_bytes, &tar, &o);
+	struct err *e = NULL;
+	struct thing t;
+
+	for (const char *p = text; *p;) {
+		p = thing_parse(p, &t);
+		struct entry en = { .path = t.path, .mode = t.mode, .uid = t.uid, .gid = t.gid, .mtime = t.mtime };
+		en.type = t.kind == '/' ? ENTRY_DIR : t.kind == '=' ? ENTRY_FILE : t.kind == '>' ? ENTRY_SYMLINK : ENTRY_LINK;
+		en.link = t.kind == '>' || t.kind == ':' ? t.text : NULL;
+		en.size = t.kind == '=' ? strlen(t.text) : 0;
+		if (k->ops->entry(k, &en, &e) < 0 || (en.size && k->ops->data(k, t.text, en.size, &e) < 0))
+			die(err_text(e));
+	}
+	if (k->ops->end(k, &e) < 0)
+		die(err_text(e));
+	sink_free(&k);
+	if (comp) {
+		struct compw *w = comp->writer(comp->level_default, 1, tar_bytes, &out);
+
+		if (comp->write(w, tar.p, tar.n, &e) < 0 || comp->finish(w, &e) < 0)
+			die(err_text(e));
+		comp->free(w);
+	}
+	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	struct buf *b = comp ? &out : &tar;
+	if (fd < 0 || write(fd, b->p, b->n) != (ssize_t)b->n)
+		die(name);
+	close(fd);
+}
+
+static void test_archives(void)
+{
+	static const struct {
+		const char *name, *archive, *dest, *target, *want, *err;
+	} rows[] = {
+		{ "10.2 extracted with owners and modes", "d/@711:5:6:9 d/f=F@4755:7:8:9", "/a", "",
+		  "a/@0755:0:0:9 a/d/@0711:5:6:9 a/d/f=F@4755:7:8:9", NULL },
+		{ "10.2 missing parents are 0755 0:0", "x/y=Y@644:1:1:9", "/a", "", "a/@0755:0:0:9 a/x/@0755:0:0:9 a/x/y=Y@0644:1:1:9", NULL },
+		{ "10.2 links on the way, '/' is the destination", "run/@755:0:0:1 var/@755:0:0:1 var/run>/run@777:0:0:1 var/run/x=X@644:0:0:1", "/a", "",
+		  "a/@0755:0:0:1 a/run/@0755:0:0:1 a/run/x=X@0644:0:0:1 a/var/@0755:0:0:1 a/var/run>/run@0777:0:0:1", NULL },
+		{ "10.2 through a link of the target", "run/x=X@644:0:0:1", "/", "lib/ run>lib", "lib/@0755:0:0:100 lib/x=X@0644:0:0:1", NULL },
+		{ "10.2 a directory merges", "d/@711:5:6:9", "/", "d/@755:0:0:1 d/q=1", "d/@0711:5:6:9", NULL },
+		{ "10.2 a file replaces a directory", "d=F@644:0:0:1", "/", "d/ d/q=1", "d=F@0644:0:0:1", NULL },
+		{ "E13 the later entry wins", "f=1@644:0:0:1 f=22@600:0:0:2", "/a", "", "a/@0755:0:0:2 a/f=22@0600:0:0:2", NULL },
+		{ "10.2 hard links", "f=F@644:0:0:1 g:f@644:0:0:1", "/a", "", "a/@0755:0:0:1 a/f=F@0644:0:0:1 a/g:a/f@0644:0:0:1", NULL },
+		{ "a hard link to nothing", "g:f", "/a", "", NULL, "is not a file of the archive" },
+		{ "10.2 whiteout names are ordinary files", ".wh.x=1@644:0:0:1", "/a", "", "a/@0755:0:0:1 a/.wh.x=1@0644:0:0:1", NULL },
+		{ "E11 a file in the way of a parent", "f=1@644:0:0:1 f/x=2@644:0:0:1", "/a", "",
+		  "a/@0755:0:0:1 a/f/@0755:0:0:1 a/f/x=2@0644:0:0:1", NULL },
+		{ "a directory that comes back hides the target's", "d=1@644:0:0:1 d/@700:0:0:1 d/x=2@644:0:0:1", "/", "d/ d/old=q",
+		  "d/@0700:0:0:1 do@0000:0:0:0 d/x=2@0644:0:0:1", NULL },
+		{ "10.2 the destination is a directory in any case", "f=F@644:0:0:1", "/a.tar", "", "a.tar/@0755:0:0:1 a.tar/f=F@0644:0:0:1", NULL },
+	};
+	static const struct comp *const comps[] = { NULL, &comp_gzip, &comp_zstd };
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		struct pick_source source = { .path = "x", .content_fd = -1, .unpack = true };
+		AUTO(view_freep) struct view *target = make_view(rows[i].target);
+		int dir = fresh_dir(), spool = fresh_dir();
+		struct err *e = NULL;
+
+		make_tar(dir, "x", rows[i].archive, comps[i % countof(comps)]);
+		struct pick_tree *t = pick_tree_dir(dir, NULL);
+		struct picked *p = pick(t, target, &source, 1, rows[i].dest, spool, &e);
+		if (rows[i].err) {
+			ok(!p && strstr(err_cause(e), rows[i].err), "%s", rows[i].name);
+			err_free(e);
+			picked_free(p);
+		} else {
+			expect(p, e, true, rows[i].want, rows[i].name);
+		}
+		pick_tree_free(t);
+		remove_dir(dir);
+		remove_dir(spool);
+	}
+}
+
+static void test_archive_digest(void)
+{
+	struct pick_source source[2] = { { .path = "x", .content_fd = -1, .unpack = true }, { .path = "f", .content_fd = -1, .unpack = true } };
+	int dir = fresh_dir();
+	struct digest a, b, c;
+	struct err *e = NULL;
+
+	make_tree(dir, "f=F");
+	make_tar(dir, "x", "g=1", NULL);
+	struct pick_tree *t = pick_tree_dir(dir, NULL);
+	struct picked *p = pick(t, NULL, source, 2, "/d/", -1, &e);
+	ok(p && picked_archives(p) == 1, "10.2 without a spool archives are noted, other files are copied");
+	ok(picked_digest(p, NULL, NULL, NULL, UINT64_MAX, &a, &e) == 0, "an archive has a digest without being unpacked");
+	picked_free(p);
+	source[0].unpack = false;
+	p = pick(t, NULL, source, 2, "/d/", -1, &e);
+	ok(picked_archives(p) == 0 && picked_digest(p, NULL, NULL, NULL, UINT64_MAX, &b, &e) == 0 && !digest_equal(&a, &b),
+	   "10.2 --unpack=false copies it");
+	picked_free(p);
+	make_tar(dir, "x", "g=2", NULL);
+	source[0].unpack = true;
+	p = pick(t, NULL, source, 2, "/d/", -1, &e);
+	ok(picked_digest(p, NULL, NULL, NULL, UINT64_MAX, &c, &e) == 0 && !digest_equal(&a, &c), "its content counts");
+	picked_free(p);
+	pick_tree_free(t);
+	remove_dir(dir);
+}
+
+/* ---- digests (17.2) and files that change (W3) */
+
+static struct digest digest_now(int dir, const char *src)
+{
+	struct pick_source source = { .path = src, .content_fd = -1 };
+	struct pick_tree *t = pick_tree_dir(dir, NULL);
+	struct digest d = { 0 };
+	struct err *e = NULL;
+	struct picked *p = pick(t, NULL, &source, 1, "/a", -1, &e);
+
+	if (!p || picked_digest(p, NULL, NULL, NULL, UINT64_MAX, &d, &e) < 0)
+		die(err_text(e));
+	picked_free(p);
+	pick_tree_free(t);
+	return d;
+}
+
+static void test_digest(void)
+{
+	struct timespec now[2] = { { .tv_sec = 5 }, { .tv_sec = 5 } };
+	int dir = fresh_dir();
+	struct digest was, is;
+	int fd;
+
+	make_tree(dir, "d/ d/f=one d/g=two d/l>f");
+	was = digest_now(dir, "d");
+	utimensat(dir, "d/f", now, 0);
+	is = digest_now(dir, "d/");
+	ok(digest_equal(&was, &is), "17.2 times and a trailing slash do not count");
+	fchmodat(dir, "d/f", 0600, 0);
+	is = digest_now(dir, "d");
+	ok(!digest_equal(&was, &is), "17.2 the mode counts");
+	fchmodat(dir, "d/f", 0644, 0);
+	fd = openat(dir, "d/f", O_WRONLY | O_TRUNC | O_CLOEXEC);
+	ok(write(fd, "eno", 3) == 3, "another content of the same size");
+	close(fd);
+	is = digest_now(dir, "d");
+	ok(!digest_equal(&was, &is), "17.2 the content counts");
+	fd = openat(dir, "d/f", O_WRONLY | O_TRUNC | O_CLOEXEC);
+	ok(write(fd, "one", 3) == 3, "and back");
+	close(fd);
+	is = digest_now(dir, "d");
+	ok(digest_equal(&was, &is), "17.2 the same again");
+	unlinkat(dir, "d/l", 0);
+	ok(symlinkat("g", dir, "d/l") == 0, "another target of a link");
+	is = digest_now(dir, "d");
+	ok(!digest_equal(&was, &is), "17.2 the text of a link counts");
+	remove_dir(dir);
+}
+
+struct memory {
+	struct stat st[8];
+	struct digest d[8];
+	size_t n, asked;
+};
+
+static void remember(void *arg, const struct stat *st, int64_t read_at, const struct digest *d)
+{
+	struct memory *m = arg;
+
+	m->st[m->n] = *st;
+	m->d[m->n++] = *d;
+}
+
+static bool recall(void *arg, const struct stat *st, struct digest *ret)
+{
+	struct memory *m = arg;
+
+	m->asked++;
+	for (size_t i = 0; i < m->n; i++) {
+		if (m->st[i].st_ino != st->st_ino || m->st[i].st_ctim.tv_nsec != st->st_ctim.tv_nsec || m->st[i].st_size != st->st_size)
+			continue;
+		*ret = m->d[i];
+		return true;
+	}
+	return false;
+}
+
+static void test_memory(void)
+{
+	struct pick_source source = { .path = "/", .content_fd = -1 };
+	struct memory m = { .n = 0 };
+	int dir = fresh_dir();
+	struct digest a, b;
+	struct err *e = NULL;
+
+	make_tree(dir, "e= f=one g=two");
+	struct pick_tree *t = pick_tree_dir(dir, NULL);
+	struct picked *p = pick(t, NULL, &source, 1, "/a", -1, &e);
+	is_int(picked_digest(p, recall, remember, &m, 2, &a, &e), PICK_UNKNOWN, "a digest of more than may be read is not known");
+	struct entries *src = picked_entries(p, remember, &m);
+	struct pump_totals totals;
+	struct sink *k = content_sink_new(&a);
+	ok(entries_pump(src, &k, 1, &totals, &e) == 0 && totals.bytes == 6, "the pass reads every file once");
+	sink_free(&k);
+	entries_close(src, NULL);
+	ok(picked_digest(p, NULL, NULL, NULL, 0, &b, &e) == 0 && digest_equal(&a, &b), "after the pass the list knows its digest");
+	picked_free(p);
+	p = pick(t, NULL, &source, 1, "/a", -1, &e);
+	ok(picked_digest(p, recall, NULL, &m, 0, &b, &e) == 0 && digest_equal(&a, &b), "remembered digests give the same without reading");
+	picked_free(p);
+	pick_tree_free(t);
+	remove_dir(dir);
+}
+
+static void test_change(void)
+{
+	static const char *const how[] = { "W3 a longer file", "W3 a newer file", "D7 a file that vanished", "D7 a file that became a link" };
+
+	for (size_t i = 0; i < countof(how); i++) {
+		struct pick_source source = { .path = "f", .content_fd = -1 };
+		AUTO(buf_freep) struct buf got = BUF_MAX(4096);
+		struct timespec now[2] = { { .tv_sec = 5 }, { .tv_sec = 5 } };
+		int dir = fresh_dir();
+		struct err *e = NULL;
+		struct digest d;
+
+		make_tree(dir, "f=F g=G");
+		struct pick_tree *t = pick_tree_dir(dir, NULL);
+		struct picked *p = pick(t, NULL, &source, 1, "/a", -1, &e);
+		if (i == 0) {
+			int fd = openat(dir, "f", O_WRONLY | O_APPEND | O_CLOEXEC);
+			ok(write(fd, "x", 1) == 1, "the file grows");
+			close(fd);
+		}
+		if (i == 1)
+			utimensat(dir, "f", now, 0);
+		if (i >= 2)
+			unlinkat(dir, "f", 0);
+		if (i == 3 && symlinkat("g", dir, "f") < 0)
+			die("symlink");
+		show(p, false, &got, &d);
+		ok(got.n && strstr(got.p, "changed while it was being read"), "%s is an error that says so", how[i]);
+		picked_free(p);
+		pick_tree_free(t);
+		remove_dir(dir);
+	}
+}
+
+static void test_many(void)
+{
+	struct pick_source source = { .path = "/", .content_fd = -1 };
+	char name[32];
+	int dir = fresh_dir();
+	struct err *e = NULL;
+	bool sorted = true;
+	AUTO(mem_freep) char *last = mem_str("");
+
+	for (unsigned i = 0; i < 500; i++) {
+		snprintf(name, sizeof(name), "%s%u", i % 3 ? "x" : "x-", i * 7919 % 500);
+		if (i % 5 == 0 && mkdirat(dir, name, 0755) < 0)
+			die(name);
+		if (i % 5) {
+			int fd = openat(dir, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+			close(fd);
+		}
+	}
+	struct pick_tree *t = pick_tree_dir(dir, NULL);
+	struct picked *p = pick(t, NULL, &source, 1, "/", -1, &e);
+	is_int((long long)picked_count(p), 500, "every name once");
+	for (size_t i = 0; i < picked_count(p); i++) {
+		struct picked_item item;
+
+		picked_at(p, i, &item);
+		sorted = sorted && entry_path_cmp(last, item.en->path) < 0;
+		free(last);
+		last = mem_str(item.en->path);
+	}
+	ok(sorted, "in the order of a layer");
+	picked_free(p);
+	pick_tree_free(t);
+	remove_dir(dir);
+}
+
+/* A tree as deep as a path can be: no recursion, no pile of open directories. */
+static void test_deep(void)
+{
+	struct pick_source source = { .path = "/", .content_fd = -1 };
+	int dir = fresh_dir(), at = dup_dir(dir);
+	struct err *e = NULL;
+
+	for (unsigned i = 0; i < 2000; i++) {
+		if (mkdirat(at, "d", 0755) < 0)
+			die("mkdir");
+		int next = openat(at, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		close(at);
+		at = next;
+	}
+	close(at);
+	struct pick_tree *t = pick_tree_dir(dir, NULL);
+	struct picked *p = pick(t, NULL, &source, 1, "/", -1, &e);
+	ok(p && picked_count(p) == 2000, "2,000 levels");
+	err_free(e);
+	picked_free(p);
+	pick_tree_free(t);
+	remove_dir(dir);
+}
+
 int main(void)
 {
 	umask(022);
 	for (size_t i = 0; i < countof(cases); i++)
 		run_case(&cases[i]);
+	test_chmod();
+	test_special_files();
+	test_xattrs();
+	test_owner();
+	test_inline();
+	test_view();
+	test_archives();
+	test_archive_digest();
+	test_digest();
+	test_memory();
+	test_change();
+	test_many();
+	test_deep();
 	return done_testing();
 }
