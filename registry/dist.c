@@ -130,6 +130,7 @@ int dist_manifest(struct dist *d, struct peer *p, const char *what, const struct
 	r.path = path;
 	r.scope = scope;
 	r.max_body = MANIFEST_MAX;
+	r.expect = size;
 	r.header[0] = accept_manifests;
 	if (size > MANIFEST_MAX)
 		return err_set(e, ERR_LIMIT, "the manifest %s announces %jd bytes; 4 MiB are allowed", what, (intmax_t)size);
@@ -166,6 +167,7 @@ int dist_small_blob(struct dist *d, struct peer *p, const struct digest *digest,
 	r.path = path;
 	r.scope = scope;
 	r.max_body = size >= 0 ? (uint64_t)size + 1 : CONFIG_MAX;
+	r.expect = size;
 	r.header[0] = "Accept-Encoding: identity";
 	if (request_run(&r, e) < 0)
 		return err_wrap(e, "cannot read the config %s", digest_text(digest).s);

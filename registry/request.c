@@ -392,10 +392,11 @@ static int answered(struct request *r, struct err **e)
 		return from_nothing(r, e) < 0 ? -1 : begin(r, e);
 	}
 	/* A body without length or chunks that just stops is a success for HTTP (spec/oci.md 0.4). */
-	if (s >= 200 && s < 300 && r->sink && r->expect >= 0 && r->good < (uint64_t)r->expect) {
+	uint64_t got = r->sink ? r->good : r->hop.text.n;
+	if (s >= 200 && s < 300 && r->expect >= 0 && got < (uint64_t)r->expect) {
 		struct err *x = NULL;
 
-		err_set(&x, r->net->kind, "%s sent %ju of %jd bytes", r->at.host, (uintmax_t)r->good, (intmax_t)r->expect);
+		err_set(&x, r->net->kind, "%s sent %ju of %jd bytes", r->at.host, (uintmax_t)got, (intmax_t)r->expect);
 		return again(r, -1, x, e);
 	}
 	finish(r);
