@@ -96,8 +96,10 @@ int lease_open(int store, struct lease **ret, struct err **e)
 	l->fd = at_open_store(store, path, O_RDWR | O_CREAT | O_EXCL | O_APPEND, 0600, e);
 	if (l->fd < 0)
 		return err_wrap(e, "cannot make a lease in the store");
-	if (flock(l->fd, LOCK_EX | LOCK_NB) < 0)
-		return err_errno(e, ERR_HOST, errno, "cannot lock a lease of the store");
+	/* Waits at most for somebody who tries at this moment whether it is alive. */
+	while (flock(l->fd, LOCK_EX) < 0)
+		if (errno != EINTR)
+			return err_errno(e, ERR_HOST, errno, "cannot lock a lease of the store");
 	in_folder(path, "tmp", l->id);
 	AUTO(fd_closep) int tmp = at_open_store(store, "tmp", O_PATH | O_DIRECTORY, 0, e);
 	if (tmp < 0 || at_mkdir(tmp, l->id, 0700, e) < 0)

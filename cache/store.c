@@ -199,7 +199,7 @@ void store_close(struct store *s)
 {
 	if (!s)
 		return;
-	store_sync_wait(s, NULL);
+	store_sync_finish(s, NULL);
 	if (s->lease)
 		drop_own_tmp(s);
 	lease_close(s->lease);

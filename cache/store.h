@@ -83,7 +83,8 @@ int store_source_list(struct store *s, const struct digest *blob, struct buf *ou
 /* ---- cache mounts: directory for an id, by hash (P11); created on first use. "cache/<hash>" */
 int store_cache_path(struct store *s, const char *id, char ret[80], struct err **e);
 
-/* ---- the one sync of a build (7.4): start in a child, wait before the first ref is written */
+/* ---- the one sync of a build (7.4): start in a child, wait before the first ref is written. After a wait that succeeds
+ * everything committed so far is on disk, also what was committed while the sync ran. */
 int store_sync_start(struct store *s, struct err **e);   /* nothing committed: nothing to do */
 int store_sync_wait(struct store *s, struct err **e);
 bool store_dirty(const struct store *s);                 /* something was committed since open */

@@ -40,6 +40,8 @@ int store_trash(const struct store *s, const char *path, bool *tree, struct err 
 int store_make_parent(const struct store *s, const char *path, struct err **e);
 /* Before a commit: without a boot id nothing else tells what is on disk. */
 int store_commit_begins(struct store *s, struct err **e);
+/* Wait for the sync that runs, if one does. */
+int store_sync_finish(struct store *s, struct err **e);
 void store_layer_path_of(const char *flavour, const struct digest *diff, char ret[160]);
 /* meta.json of a layer directory; SEALED_BAD when it is not complete, torn, suspect, or another layer's. */
 int store_layer_meta(struct store *s, const char *path, const struct digest *diff, struct layer_meta *ret,

@@ -76,7 +76,7 @@ static int note_synced(struct store *s, struct err **e)
 	return tmp_commit(&t, s->fd, path, 0, 0600, e);
 }
 
-int store_sync_wait(struct store *s, struct err **e)
+int store_sync_finish(struct store *s, struct err **e)
 {
 	int status = 0;
 	pid_t pid = s->syncing;
@@ -95,4 +95,12 @@ int store_sync_wait(struct store *s, struct err **e)
 	if (note_synced(s, e) < 0)
 		return err_wrap(e, "cannot note that the store '%s' is on disk", s->path);
 	return 0;
+}
+
+int store_sync_wait(struct store *s, struct err **e)
+{
+	if (store_sync_finish(s, e) < 0)
+		return -1;
+	/* What was committed while the first one ran, such as the config of the image: little, so this is short. */
+	return store_sync_start(s, e) < 0 || store_sync_finish(s, e) < 0 ? -1 : 0;
 }

@@ -202,6 +202,10 @@ static void syncing(void)
 	ok(store_sync_start(s, NULL) == 0 && s->syncing > 0 && store_sync_wait(s, NULL) == 0, "then it syncs");
 	snprintf(path, sizeof(path), "synced/%s", s->boot);
 	ok(at_read(s->fd, path, &b, NULL) == 0 && b.n > 1, "and notes the time of this boot");
+	store_blob_put(s, slice_of("before"), &d, NULL);
+	store_sync_start(s, NULL);
+	store_blob_put(s, slice_of("while it ran"), &d, NULL);
+	ok(store_sync_wait(s, NULL) == 0 && !store_dirty(s), "T5: what is committed while a sync runs is waited for too");
 	s->sync_failed = EIO;
 	s->dirty = true;
 	ok(store_sync_start(s, NULL) < 0, "F1: after a failed sync no other is trusted");
