@@ -10,18 +10,13 @@
 
 void pick_node_path(const struct pick_node *n, struct buf *out)
 {
-	const struct pick_node *chain[2048];
-	size_t depth = 0;
+	size_t len = 0;
 
-	for (; n->up && depth < countof(chain); n = n->up)
-		chain[depth++] = n;
-	buf_reset(out);
-	buf_add(out, "", 0);
-	while (depth) {
-		if (out->n)
-			buf_char(out, '/');
-		buf_str(out, chain[--depth]->name);
-	}
+	for (const struct pick_node *d = n; d->up; d = d->up)
+		len += strlen(d->name) + 1;
+	char *path = pick_path_room(out, len);
+	for (size_t pos = len - 1; path && n->up; n = n->up)
+		pos = pick_prepend(path, pos, n->name);
 }
 
 /* Where name is among the children, or would be. */

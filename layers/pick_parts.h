@@ -114,6 +114,20 @@ struct picked {
 	struct pick_scratch *scratch;
 };
 
+/* Paths are written backwards, as the chains of names lead: name before what begins at pos. */
+static inline size_t pick_prepend(char *path, size_t pos, const char *name)
+{
+	size_t n = strlen(name);
+
+	pos -= n;
+	memcpy(path + pos, name, n);
+	if (pos && n)
+		path[--pos] = '/';
+	return pos;
+}
+/* out becomes a text of len - 1 bytes, to be filled; NULL when it is empty or too long. */
+char *pick_path_room(struct buf *out, size_t len);
+
 /* ---- pick_tree.c */
 struct pick_tree {
 	int dir;                         /* -1: a view */

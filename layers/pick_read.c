@@ -14,23 +14,17 @@ enum { BLOCK = 256 << 10 };
 
 void pick_from_path(const struct pick_from *from, const char *name, struct buf *out)
 {
-	const char *chain[2048];
-	size_t n = 0;
+	size_t len = strlen(name) + 1;
 
-	buf_reset(out);
-	buf_add(out, "", 0);
-	if (from->tree && from->tree->dir < 0) {
-		buf_str(out, name);
-		return;
-	}
-	chain[n++] = name;
-	for (; from && n < countof(chain); from = from->up)
-		chain[n++] = from->name;
-	while (n) {
-		if (out->n)
-			buf_char(out, '/');
-		buf_str(out, chain[--n]);
-	}
+	/* In a view it is the path in a layer already. */
+	if (from->tree && from->tree->dir < 0)
+		from = NULL;
+	for (const struct pick_from *f = from; f; f = f->up)
+		len += f->name[0] ? strlen(f->name) + 1 : 0;
+	char *path = pick_path_room(out, len);
+	size_t pos = path ? pick_prepend(path, len - 1, name) : 0;
+	for (; path && from; from = from->up)
+		pos = pick_prepend(path, pos, from->name);
 }
 
 static void stat_of(const struct pick_attr *at, struct stat *ret)

@@ -42,6 +42,18 @@ void pick_tree_freep(struct pick_tree **t)
 	pick_tree_free(take(t));
 }
 
+char *pick_path_room(struct buf *out, size_t len)
+{
+	buf_reset(out);
+	buf_add(out, "", 0);
+	char *path = len > 1 ? buf_room(out, len) : NULL;
+	if (path) {
+		out->n = len - 1;
+		path[len - 1] = '\0';
+	}
+	return path;
+}
+
 void pick_attr_stat(struct pick_attr *at, const struct stat *st)
 {
 	static const struct {

@@ -7,23 +7,20 @@
 
 #include <stdlib.h>
 
+static size_t name_room(const char *name)
+{
+	return name[0] ? strlen(name) + 1 : 0;
+}
+
 static void step_path(const struct pick_step *s, struct buf *out)
 {
-	const struct pick_step *chain[2048];
-	size_t n = 0;
+	size_t len = 0;
 
-	/* A path has at most 4,095 bytes, so at most 2,048 components. */
-	for (; s && n < countof(chain); s = s->up)
-		chain[n++] = s;
-	buf_reset(out);
-	buf_add(out, "", 0);
-	while (n) {
-		const char *name = chain[--n]->name;
-
-		if (out->n && name[0])
-			buf_char(out, '/');
-		buf_str(out, name);
-	}
+	for (const struct pick_step *d = s; d; d = d->up)
+		len += name_room(d->name);
+	char *path = pick_path_room(out, len);
+	for (size_t pos = len - 1; path && s; s = s->up)
+		pos = pick_prepend(path, pos, s->name);
 }
 
 /* Can something below path, which the one inclusion pattern does not hit, still be hit? */
