@@ -257,7 +257,12 @@ int pats_add(struct pats *p, struct slice text, bool negative, unsigned line, st
 
 	struct pat *t = &p->v[p->n++];
 
-	*t = (struct pat){ .text = mem_strn(text.n ? text.p : "", text.n), .n = text.n, .negative = negative, .line = line };
+	*t = (struct pat){
+		.text = mem_strn(text.n ? text.p : "", text.n),
+		.n = text.n,
+		.negative = negative,
+		.line = line,
+	};
 	compile(t);
 	p->negative |= negative;
 	return 0;

@@ -152,9 +152,10 @@ static void shape_legacy(struct draft *d)
 	while (at < d->args.n && is_arg_blank(d->args.p[at]))
 		at++;
 	if (at == d->args.n) {
-		const char *hint = arena_printf(d->parse->arena, "%s %.*s=VALUE", instr_table[d->in->id].word, SLICE_F(key));
+		const char *word = instr_table[d->in->id].word;
 
-		draft_error(d, key, hint, "%s must have two arguments", instr_table[d->in->id].word);
+		draft_error(d, key, arena_printf(d->parse->arena, "%s %.*s=VALUE", word, SLICE_F(key)),
+			    "%s must have two arguments", word);
 		return;
 	}
 
@@ -290,7 +291,8 @@ static bool read_body(struct draft *d, const struct heredoc_word *w, struct here
 	struct span body = { 0 }, end = { 0 };
 
 	if (!lines_heredoc(r, w->name, w->strip_tabs, &body, &end)) {
-		const char *hint = arena_printf(d->parse->arena, "end it with a line that is exactly '%.*s'", SLICE_F(w->name));
+		const char *hint = arena_printf(d->parse->arena, "end it with a line that is exactly '%.*s'",
+						SLICE_F(w->name));
 
 		draft_error(d, w->raw, hint, "unterminated heredoc '%.*s'", SLICE_F(w->name));
 		return false;

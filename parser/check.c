@@ -1,4 +1,4 @@
-/* parser/check.c - phase T: what each instruction asks of its arguments (spec/dockerfile.md 2.6, 5.1, 7, 8, 11; 19.2). */
+/* parser/check.c - phase T: what each instruction asks of its arguments (spec/dockerfile.md 2.6, 5.1, 7 - 11, 19.2). */
 #include "base/mem.h"
 #include "parser/flags.h"
 #include "parser/heredoc.h"
@@ -109,7 +109,9 @@ static void check_one_of(struct draft *d, const struct flag *f, const char *cons
 
 static bool is_go_bool(const char *s)
 {
-	static const char *const all[] = { "1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False" };
+	static const char *const all[] = {
+		"1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False",
+	};
 
 	for (size_t i = 0; i < countof(all); i++)
 		if (strcmp(s, all[i]) == 0)
@@ -158,7 +160,8 @@ static void check_device(struct draft *d, const struct flag *f)
 	}
 	problem = device_problem(d, field, n);
 	if (problem)
-		draft_error_at(d, f->value_at, "--device=vendor/class=name or --device=vendor/class=name,required", "%s", problem);
+		draft_error_at(d, f->value_at, "--device=vendor/class=name or --device=vendor/class=name,required",
+			       "%s", problem);
 	csv_free(field, n);
 }
 
@@ -212,7 +215,8 @@ static void check_copy(struct draft *d)
 
 	if (in->narg < 2) {
 		draft_error(d, d->args, arena_printf(d->parse->arena, "%s source destination", word_of(d)),
-			    "%s requires at least two arguments, but only one was provided. Destination could not be determined",
+			    "%s requires at least two arguments, but only one was provided. "
+			    "Destination could not be determined",
 			    word_of(d));
 		return;
 	}
@@ -271,8 +275,8 @@ static void check_interval(struct draft *d, const struct flag *f)
 	if (parse_duration(slice_of(f->value), &ns, &e) < 0)
 		draft_take(d, f->value_at, &e);
 	else if (ns != 0 && ns < 1000000)
-		draft_error_at(d, f->value_at, "at least 1ms, or 0 for the default", "Interval \"%s\" cannot be less than 1ms",
-			       f->name);
+		draft_error_at(d, f->value_at, "at least 1ms, or 0 for the default",
+			       "Interval \"%s\" cannot be less than 1ms", f->name);
 }
 
 static void check_retries(struct draft *d, const struct flag *f)

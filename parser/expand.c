@@ -216,8 +216,8 @@ static int trim(struct run *r, const struct form *f, char op, struct sink *s)
 	AUTO(buf_freep) struct buf out = BUF_MAX(EXPAND_MAX);
 	bool longest = f->word.n && f->word.p[0] == op;
 
-	if (subst_trim(slice_skip(f->word, longest), slice_of(f->value ? f->value : ""), op == '%', longest, &r->work, &out,
-		       r->e) < 0)
+	if (subst_trim(slice_skip(f->word, longest), slice_of(f->value ? f->value : ""), op == '%', longest, &r->work,
+		       &out, r->e) < 0)
 		return -1;
 	add_value(s, buf_view(&out));
 	return 0;
@@ -297,7 +297,8 @@ static int with_replacement(struct run *r, struct slice name, struct sink *s)
 		buf_printf(s->out, "${%.*s/%s%s/%s}", SLICE_F(name), all ? "/" : "", pattern.p, by.p);
 		return 0;
 	}
-	if (subst_replace(buf_view(&pattern), slice_of(value ? value : ""), buf_view(&by), all, &r->work, &out, r->e) < 0 ||
+	if (subst_replace(buf_view(&pattern), slice_of(value ? value : ""), buf_view(&by), all, &r->work, &out,
+			  r->e) < 0 ||
 	    buf_ok(&out, "expansion", r->e) < 0)
 		return -1;
 	add_value(s, buf_view(&out));

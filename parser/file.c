@@ -173,8 +173,8 @@ static const char *unknown_hint(struct draft *d)
 
 	if (d->parse->lost_doc)
 		return arena_printf(d->parse->arena,
-				    "look at '<<' in line %u: it opens a here-document only at the start of a word, with all "
-				    "quotes closed", d->parse->lost_doc);
+				    "look at '<<' in line %u: it opens a here-document only at the start of a word, "
+				    "with all quotes closed", d->parse->lost_doc);
 	if (near)
 		return near;
 	if (d->word.n == 0)
@@ -230,7 +230,8 @@ static struct instr *read_instr(struct parse *p, const struct logical *l, struct
 		return NULL;
 	}
 	if (l->text.n && memchr(l->text.p, 0, l->text.n)) {
-		parse_error(p, d.in->at, "remove it: no argument of a command can hold one", "a NUL byte in an instruction");
+		parse_error(p, d.in->at, "remove it: no argument of a command can hold one",
+			    "a NUL byte in an instruction");
 		return NULL;
 	}
 	args_split(&d);

@@ -82,8 +82,8 @@ static void check_bool(struct draft *d, const struct flag *f)
 		draft_error_at(d, f->at, "leave out the '=', or write true or false behind it",
 			       "missing a value on flag: --%s", f->name);
 	else if (!slice_is_nocase(slice_of(f->value), "true") && !slice_is_nocase(slice_of(f->value), "false"))
-		draft_error_at(d, f->value_at, "true or false", "expecting boolean value for flag --%s, not: %s", f->name,
-			       f->value);
+		draft_error_at(d, f->value_at, "true or false",
+			       "expecting boolean value for flag --%s, not: %s", f->name, f->value);
 }
 
 static bool repeated(const struct draft *d, size_t i)

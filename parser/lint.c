@@ -243,8 +243,8 @@ static void check_stage_name(struct lint *l, const struct file *f, size_t i)
 		lint_report(l, LINT_StageNameCasing, s->from, s->name_at, "Stage name '%s' should be lowercase",
 			    s->name_spelling);
 	if ((is_lower(from) && !is_lower(as)) || (is_upper(from) && !is_upper(as)))
-		lint_report(l, LINT_FromAsCasing, s->from, s->from->arg[1].at, "'%s' and '%s' keywords' casing do not match",
-			    as, from);
+		lint_report(l, LINT_FromAsCasing, s->from, s->from->arg[1].at,
+			    "'%s' and '%s' keywords' casing do not match", as, from);
 	if (name_used_before(f, i))
 		lint_report(l, LINT_DuplicateStageName, s->from, s->name_at,
 			    "Duplicate stage name \"%s\", stage names should be unique", s->name);

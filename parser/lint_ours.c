@@ -56,7 +56,8 @@ static bool lists_are_mounted(const struct instr *in)
 		struct mount_opts m = { 0 };
 		bool covers = false;
 
-		if (strcmp(in->flag[i].name, "mount") != 0 || mount_parse(in->flag[i].value, as_it_is, NULL, &m, NULL) < 0)
+		if (strcmp(in->flag[i].name, "mount") != 0 ||
+		    mount_parse(in->flag[i].value, as_it_is, NULL, &m, NULL) < 0)
 			continue;
 		if (m.target && (m.type == MOUNT_CACHE || m.type == MOUNT_TMPFS)) {
 			struct slice target = slice_trim(slice_of(m.target), "/");
@@ -120,7 +121,10 @@ static bool copies_everything(const struct instr *in)
 {
 	if ((in->id != INSTR_COPY && in->id != INSTR_ADD) || instr_flag(in, "from") || in->narg != 2)
 		return false;
-	return strcmp(in->arg[0].text, ".") == 0 || strcmp(in->arg[0].text, "./") == 0 || strcmp(in->arg[0].text, "/") == 0;
+
+	struct slice source = slice_of(in->arg[0].text);
+
+	return slice_is(source, ".") || slice_is(source, "./") || slice_is(source, "/");
 }
 
 static void check_order(struct lint *l, const struct stage *s)
@@ -136,7 +140,8 @@ static void check_order(struct lint *l, const struct stage *s)
 			continue;
 		if (copy)
 			lint_report(l, LINT_CopyBeforeInstall, copy, copy->at,
-				    "Every changed file repeats '%s' in line %u: copy the files it needs first, and the rest behind it",
+				    "Every changed file repeats '%s' in line %u: copy the files it needs first, and the "
+				    "rest behind it",
 				    installer, s->instr[k]->line);
 		return;
 	}

@@ -180,5 +180,5 @@ bool flag_next(struct slice text, char escape, size_t *at, struct slice *raw, st
 	*ret = arena_alloc(a, raw->n + 1);
 	flag_word(*raw, escape, *ret);
 	*at += raw->n;
-	return strcmp(*ret, "--") != 0;
+	return !slice_is(slice_of(*ret), "--");
 }
