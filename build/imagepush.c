@@ -81,7 +81,7 @@ static int packing_start(struct packing *p, const struct digest *diff, const cha
 		return -1;
 	}
 	struct pack_job q = {
-		.store = store_path(p->a->store), .dir = dir, .tmp = o->tmp, .whole = true, .comp = p->comp->name, .level = p->level,
+		.store = store_path(p->a->store), .dir = dir, .tmp = o->tmp, .stored = &o->diff, .comp = p->comp->name, .level = p->level,
 		.clamp = INT64_MAX,
 	};
 	pack_job_put(&b, &q);

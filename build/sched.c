@@ -299,6 +299,12 @@ static void try_start(struct sched *d, struct step *s)
 	start(d, s, arena_str(&d->p->arena, buf_view(&why)));
 }
 
+static void skip_done(struct sched *d)
+{
+	while (d->first < d->p->nstep && d->p->step[d->first]->state == STEP_DONE)
+		d->first++;
+}
+
 /* Everything that can move, moves; callbacks that arrive meanwhile ask for one more round. */
 static void kick(struct sched *d)
 {
@@ -309,8 +315,7 @@ static void kick(struct sched *d)
 	d->kicking = true;
 	do {
 		d->again = false;
-		while (d->first < d->p->nstep && d->p->step[d->first]->state == STEP_DONE)
-			d->first++;
+		skip_done(d);
 		for (size_t i = d->first; i < d->p->nstep; i++) {
 			struct step *s = d->p->step[i];
 			enum step_state before = s->state;
@@ -327,6 +332,7 @@ static void kick(struct sched *d)
 			d->again |= s->state == STEP_DONE && before != STEP_DONE && i > d->first;
 		}
 	} while (d->again);
+	skip_done(d);
 	d->kicking = false;
 	d->done = d->running == 0 && (d->e || d->first == d->p->nstep || d->p->app->interrupted);
 }

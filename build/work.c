@@ -15,6 +15,7 @@
 #include "layers/fill.h"
 #include "layers/listing.h"
 #include "layers/mend.h"
+#include "layers/relist.h"
 #include "layers/snap.h"
 #include "layers/tarin.h"
 
@@ -248,7 +249,7 @@ void pack_job_put(struct buf *b, const struct pack_job *r)
 	wire_put_u32(b, (uint32_t)nskip);
 	for (size_t i = 0; i < nskip; i++)
 		wire_put_str(b, r->skip[i]);
-	wire_put_u32(b, r->whole);
+	put_digest(b, r->stored ? r->stored : &(struct digest){ 0 });
 	wire_put_u32(b, r->listing);
 	wire_put_str(b, r->comp);
 	wire_put_i64(b, r->level);
@@ -286,7 +287,8 @@ struct pack_args {
 	struct digest *lower;
 	char **skip;
 	size_t nlower, nskip;
-	bool whole, listing;
+	struct digest stored;
+	bool listing;
 	int64_t level, clamp;
 };
 
@@ -318,7 +320,7 @@ static int pack_args_get(struct slice in, struct pack_args *a, struct err **e)
 		a->skip[i + 1] = NULL;
 		a->nskip = i + 1;
 	}
-	a->whole = wire_u32(&w);
+	get_digest(&w, &a->stored);
 	a->listing = wire_u32(&w);
 	a->comp = wire_str(&w);
 	a->level = wire_i64(&w);
@@ -326,28 +328,56 @@ static int pack_args_get(struct slice in, struct pack_args *a, struct err **e)
 	return wire_done(&w, "a layer to pack", e);
 }
 
+static int pack_entries(const struct pack_args *a, struct entries *take_src, int tmp, struct pack_facts *facts, struct err **e)
+{
+	struct pack_req p = {
+		.src = take_src, .dir = tmp, .comp = a->comp, .level = (int)a->level, .listing = a->listing,
+		.clamp_mtime = a->clamp, .fill_root = -1,
+	};
+
+	return pack_run(&p, facts, e);
+}
+
+static int pack_stored(const struct pack_args *a, int store, int root, int tmp, struct pack_facts *facts, struct err **e)
+{
+	struct listing *l = NULL;
+	char path[80];
+	int fd, rc;
+
+	store_listing_path(&a->stored, path);
+	fd = at_open_store(store, path, O_RDONLY, 0, e);
+	if (fd < 0 || listing_open(fd, &l, e) < 0)
+		return -1;
+	rc = pack_entries(a, relist_new(l, root), tmp, facts, e);
+	listing_close(l);
+	return rc;
+}
+
+static int pack_upper(const struct pack_args *a, int store, int root, int tmp, struct pack_facts *facts, struct err **e)
+{
+	AUTO(view_freep) struct view *lower = NULL;
+	struct diff_opts d = { .lower_root = -1, .skip = (const char *const *)a->skip };
+	struct entries *src = NULL;
+
+	if (a->nlower && work_view(store, a->lower, a->nlower, &lower, e) < 0)
+		return -1;
+	d.lower = lower;
+	if (diff_new(root, &d, &src, e) < 0)
+		return -1;
+	return pack_entries(a, src, tmp, facts, e);
+}
+
 static int pack_layer(const struct pack_args *a, struct pack_facts *facts, struct err **e)
 {
 	AUTO(fd_closep) int store = open_store(a->store, e);
-	AUTO(view_freep) struct view *lower = NULL;
-
-	if (store < 0)
-		return -1;
-	AUTO(fd_closep) int root = at_open_store(store, a->dir, O_RDONLY | O_DIRECTORY, 0, e);
+	AUTO(fd_closep) int root = store < 0 ? -1 : at_open_store(store, a->dir, O_RDONLY | O_DIRECTORY, 0, e);
 	AUTO(fd_closep) int tmp = root < 0 ? -1 : at_open_store(store, a->tmp, O_RDONLY | O_DIRECTORY, 0, e);
+
 	if (tmp < 0)
 		return -1;
-	if (a->nlower && work_view(store, a->lower, a->nlower, &lower, e) < 0)
-		return -1;
-	struct diff_opts d = { .lower = lower, .lower_root = -1, .skip = (const char *const *)a->skip, .whole = a->whole };
-	struct entries *src = NULL;
-	if (diff_new(root, &d, &src, e) < 0)
-		return -1;
-	struct pack_req p = {
-		.src = src, .dir = tmp, .comp = a->comp, .level = (int)a->level, .listing = a->listing,
-		.clamp_mtime = a->clamp, .fill_root = -1,
-	};
-	return pack_run(&p, facts, e);
+	if (digest_zero(&a->stored))
+		return pack_upper(a, store, root, tmp, facts, e);
+	return pack_stored(a, store, root, tmp, facts, e);
 }
 
 static int pack_job_run(struct job_self *self, struct slice in, const int *fds, size_t nfds, struct buf *out, struct err **e)

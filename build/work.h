@@ -48,7 +48,7 @@ struct pack_job {
 	const struct digest *lower;      /* diff IDs below, bottom first (their listings exist) */
 	size_t nlower;
 	const char *const *skip;         /* NULL-terminated or NULL */
-	bool whole;                      /* a stored layer, not an upper */
+	const struct digest *stored;     /* this stored layer again, from its listing; NULL: what a step left in an upper */
 	bool listing;
 	const char *comp;                /* NULL: none */
 	int level;
