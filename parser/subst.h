@@ -6,7 +6,7 @@
 #pragma once
 #include "base/buf.h"
 
-enum { SUBST_WORK_MAX = 1 << 28 };
+enum { SUBST_WORK_MAX = 1 << 26 };
 
 /* The value without the shortest or longest prefix, or suffix, that matches. */
 int subst_trim(struct slice pattern, struct slice value, bool suffix, bool longest, size_t *work, struct buf *out,
