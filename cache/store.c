@@ -373,8 +373,8 @@ int store_cache_path(struct store *s, const char *id, char ret[80], struct err *
 	digest_of(id, strlen(id), &d);
 	digest_hex(&d, hex);
 	AUTO(fd_closep) int dir = at_open_store(s->fd, "cache", O_RDONLY | O_DIRECTORY, 0, e);
-	if (dir < 0 || at_mkdir(dir, hex, 0700, e) < 0)
-		return err_wrap(e, "cannot make the directory of cache mount '%s'", id);
+	if (dir < 0)
+		return err_wrap(e, "cannot name the directory of cache mount '%s'", id);
 
 	/* Beside it its id, which only du reads: people should see more than a hash. */
 	snprintf(note, sizeof(note), "%s.id", hex);

@@ -80,7 +80,7 @@ int store_info_diff(struct store *s, const struct digest *blob, struct digest *r
 int store_source_add(struct store *s, const struct digest *blob, const char *repo, struct err **e);
 int store_source_list(struct store *s, const struct digest *blob, struct buf *out, struct err **e);  /* newline-separated */
 
-/* ---- cache mounts: directory for an id, by hash (P11); created on first use. "cache/<hash>" */
+/* ---- cache mounts: the place for an id, by hash (P11): "cache/<hash>". The step that first mounts it makes it, with its owner and mode. */
 int store_cache_path(struct store *s, const char *id, char ret[80], struct err **e);
 
 /* ---- the one sync of a build (7.4): start in a child, wait before the first ref is written. After a wait that succeeds
