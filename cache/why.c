@@ -281,6 +281,18 @@ static const struct key_field *counterpart(const struct keyer *in, const struct 
 	return NULL;
 }
 
+/* A bare digest behind a list sums that list up: it says nothing that the list does not say better. */
+static bool summed_up(const struct keyer *now, const struct keyer *was, size_t i)
+{
+	const struct key_field *f = &now->field[i];
+	bool list = false;
+
+	for (size_t j = 0; j < i; j++)
+		list = list || now->field[j].item;
+	const struct key_field *old = counterpart(was, now, i);
+	return list && !f->value && !f->input && !f->item && old && !old->value;
+}
+
 static void compare(struct reasons *r, const struct keyer *now, const struct keyer *was)
 {
 	/* What the user wrote comes first; that an input was made anew explains the rest. */
@@ -288,7 +300,7 @@ static void compare(struct reasons *r, const struct keyer *now, const struct key
 		for (size_t i = 0; i < now->nfield; i++) {
 			const struct key_field *old = counterpart(was, now, i);
 
-			if (now->field[i].input != (inputs == 1))
+			if (now->field[i].input != (inputs == 1) || (r->n && summed_up(now, was, i)))
 				continue;
 			if (old)
 				compare_field(r, &now->field[i], old);
