@@ -226,6 +226,21 @@ int context_open(struct app *a, const struct build_req *r, struct context **ret,
 	return 0;
 }
 
+int context_open_files(struct app *a, const struct build_req *r, struct context **ret, struct err **e)
+{
+	AUTO(context_freep) struct context *c = context_new(a, r->context);
+
+	if (app_store(a, e) < 0 || c->kind->open(c, r, e) < 0)
+		return -1;
+	/* Which Dockerfile it would be matters for its own ignore file alone. */
+	if (!c->file_name)
+		c->file_name = mem_str(r->file ? r->file : "Dockerfile");
+	if (read_ignore(c, r, e) < 0)
+		return -1;
+	*ret = take(&c);
+	return 0;
+}
+
 int context_open_named(struct app *a, const struct build_req *r, const char *spec, struct context **ret, struct err **e)
 {
 	AUTO(buf_freep) struct buf text = BUF_MAX(IGNORE_MAX);

@@ -40,6 +40,8 @@ bool context_is_dir(const char *spec);
 
 /* The main context and the Dockerfile. */
 int context_open(struct app *a, const struct build_req *r, struct context **ret, struct err **e);
+/* The main context without a Dockerfile, for looking into it. */
+int context_open_files(struct app *a, const struct build_req *r, struct context **ret, struct err **e);
 /* A named one (13.2) that is no image: a path, a git or http URL. Its own .dockerignore; no Dockerfile. */
 int context_open_named(struct app *a, const struct build_req *r, const char *spec, struct context **ret, struct err **e);
 void context_free(struct context *c);

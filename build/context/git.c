@@ -76,6 +76,7 @@ static void env_configs(struct git *g)
 		{ "protocol.file.allow", "never" }, { "core.hooksPath", "/dev/null" }, { "core.fsmonitor", "false" },
 		{ "core.symlinks", "true" },        { "core.autocrlf", "false" },      { "transfer.fsckObjects", "true" },
 		{ "credential.helper", "" },        { "advice.detachedHead", "false" }, { "gc.auto", "0" },
+		{ "core.logAllRefUpdates", "false" },  /* a kept .git would tell who and where we are (W7) */
 	};
 	const struct git_req *r = g->r;
 	size_t n = 0;
@@ -402,7 +403,13 @@ static int keep_git(struct git *g, const struct git_got *got, struct err **e)
 		return -1;
 	if (strncmp(got->ref, "refs/", 5) == 0 && GIT(g, NULL, e, "update-ref", got->ref, got->commit) < 0)
 		return -1;
-	return GIT(g, NULL, e, "update-ref", "-d", "refs/kiln/head");
+	if (GIT(g, NULL, e, "update-ref", "-d", "refs/kiln/head") < 0)
+		return -1;
+	AUTO(fd_closep) int dir = at_open_store(g->tree, ".git", O_RDONLY | O_DIRECTORY, 0, e);
+	if (dir < 0 || at_unlink(dir, "FETCH_HEAD", e) < 0)
+		return -1;
+	AUTO(fd_closep) int refs = at_open_store(dir, "refs", O_RDONLY | O_DIRECTORY, 0, e);
+	return refs < 0 ? -1 : at_rmtree(refs, "kiln", e);
 }
 
 static int subdir_of(struct git *g, int *ret, struct err **e)

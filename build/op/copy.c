@@ -337,9 +337,10 @@ int copy_key(struct step *s, struct keyer *k, struct err **e)
 		rc = has_remote(c) ? STEP_READ : select_now(c, e);
 	if (rc < 0)
 		return -1;
-	key_digest(k, "content", &c->selected);
-	key_text(k, "remote", c->remote);
+	/* In the order in which reasons are told: the files by name first. */
 	copy_items_key(k, c->items);
+	key_text(k, "remote source", c->remote);
+	key_digest(k, "content", &c->selected);
 	return rc;
 }
 

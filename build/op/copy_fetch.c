@@ -48,7 +48,7 @@ static int fetch_git(const struct copy *c, const struct copy_source *s, int dir,
 	to->tree = ret->tree;
 	to->path = "/";
 	to->unpack = false;
-	buf_printf(told, "git %s %s\n", got.commit, ret->kept ? got.ref : "");
+	buf_printf(told, "%scommit %s%s%s", told->n ? ", " : "", got.commit, ret->kept ? " of " : "", ret->kept ? got.ref : "");
 	git_got_clear(&got);
 	return 0;
 }
@@ -92,7 +92,8 @@ static int fetch_http(const struct copy *c, const struct copy_source *s, int dir
 			.must_unpack = c->unpack_remote,
 		};
 		/* With a given checksum the server's date does not count: the file may come from anywhere. */
-		buf_printf(told, "http %s %s\n", ret->name, got.last_modified && !c->checksum ? got.last_modified : "");
+		buf_printf(told, "%s%s of %s", told->n ? ", " : "", ret->name,
+			   got.last_modified && !c->checksum ? got.last_modified : "any time");
 	}
 	http_fetched_clear(&got);
 	return rc < 0 ? -1 : 0;
