@@ -364,6 +364,7 @@ int call_run(struct plan *p, struct build_done *ret, struct err **e)
 	} else {
 		check_text(p, out);
 	}
-	ret->status = !targets && p->lint.nfound && !r->call_ignore_status ? 1 : 0;
+	for (size_t i = 0; i < p->lint.nfound && !targets && !r->call_ignore_status; i++)
+		ret->status |= !(lint_table[p->lint.found[i].rule].bits & LINT_OURS);
 	return buf_ok(out, "the answer", e);
 }

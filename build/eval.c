@@ -129,7 +129,7 @@ static void global_seen(void *arg, struct slice name, bool found)
 int eval_global_expand(struct plan *p, const char *text, struct span at, char escape, const struct instr *in, const char **ret, struct err **e)
 {
 	struct global_look g = { .p = p, .in = in, .at = at, .from = in->id == INSTR_FROM };
-	struct expand x = { .escape = escape, .get = global_get, .seen = global_seen, .arg = &g };
+	struct expand x = { .escape = escape, .get = global_get, .seen = global_seen, .arg = &g, .total = &p->expanded };
 	AUTO(buf_freep) struct buf b = BUF_MAX(1 << 20);
 
 	if (expand_word(&x, slice_of(text), &b, e) < 0 || buf_ok(&b, "expansion", e) < 0)
@@ -196,7 +196,8 @@ static int place(struct eval *ev, const struct instr *in, struct span at, struct
 
 static struct expand stage_expand(struct look *l)
 {
-	return (struct expand){ .escape = l->ev->plan->file->escape, .get = stage_get, .seen = stage_seen, .arg = l };
+	return (struct expand){ .escape = l->ev->plan->file->escape, .get = stage_get, .seen = stage_seen, .arg = l,
+				.total = &l->ev->plan->expanded };
 }
 
 int eval_expand(struct eval *ev, const struct instr *in, const char *text, struct span at, const char **ret, struct err **e)

@@ -356,8 +356,10 @@ static int stage_base(struct pstage *ps, struct err **e)
 		err_hint(e, "FROM scratch, then COPY --from=%s / /", ps->base_name);
 		return stage_error(p, ps->st, ps->st->base_at, e);
 	}
-	if (plan_image(p, ps->base_name, &ps->platform, true, &ps->base, e) == 0)
+	if (plan_image(p, ps->base_name, &ps->platform, true, &ps->base, e) == 0) {
+		lint_base(p, ps);
 		return 0;
+	}
 	return stage_error(p, ps->st, ps->st->base_at, e);
 }
 
@@ -411,6 +413,7 @@ static int plan_table(struct plan *p, struct err **e)
 	}
 	if (find_target(p, e) < 0 || graph_link(p, e) < 0)
 		return -1;
+	lint_from(p);
 	graph_reach(p);
 	for (size_t i = 0; i < p->nstage; i++) {
 		if (p->check_only && !p->req->target)

@@ -62,6 +62,7 @@ struct plan {
 	struct base_image **base;
 	size_t nbase, basecap;
 	int64_t epoch;                   /* SOURCE_DATE_EPOCH, INT64_MIN: none */
+	size_t expanded;                 /* bytes of all expansions so far (parser/expand.h) */
 	struct pstage **hidden;          /* trees of context mounts */
 	size_t nhidden, hiddencap;
 	struct sched *sched;
@@ -87,6 +88,10 @@ int eval_hidden(struct eval *ev, const struct instr *in, const char *source, str
 void eval_predefine(struct plan *p);
 int eval_global(struct plan *p, struct err **e);
 int eval_global_expand(struct plan *p, const char *text, struct span at, char escape, const struct instr *in, const char **ret, struct err **e);
+
+/* build/lintfrom.c: findings of FROM lines. */
+void lint_from(struct plan *p);
+void lint_base(struct plan *p, const struct pstage *ps);
 
 /* build/graph.c: which stage needs which. */
 int graph_link(struct plan *p, struct err **e);

@@ -1,0 +1,125 @@
+/* build/lintfrom.c - the checks of FROM lines that need evaluation (spec/dockerfile.md 15.2). */
+#include "base/mem.h"
+#include "build/plan.h"
+#include "parser/expand.h"
+
+/* ---- --platform */
+
+static const char *bare_variable(const char *text)
+{
+	static const char *const forms[] = { "$TARGETPLATFORM", "${TARGETPLATFORM}", "\"$TARGETPLATFORM\"" };
+
+	for (size_t i = 0; i < countof(forms); i++) {
+		if (strcmp(text, forms[i]) == 0)
+			return forms[i];
+	}
+	return NULL;
+}
+
+static void lint_platform(struct plan *p, const struct pstage *ps)
+{
+	const struct stage *st = ps->st;
+
+	if (!st->platform)
+		return;
+	if (bare_variable(st->platform)) {
+		lint_report(&p->lint, LINT_RedundantTargetPlatform, st->from, st->platform_at,
+			    "Setting platform to predefined %s in FROM is redundant as this is the default behavior", st->platform);
+	} else if (!strchr(st->platform, '$')) {
+		const char *name = st->name ? st->name : "";
+
+		if (!strstr(name, ps->platform.os) && !strstr(name, ps->platform.arch))
+			lint_report(&p->lint, LINT_FromPlatformFlagConstDisallowed, st->from, st->platform_at,
+				    "FROM --platform flag should not use constant value \"%s\"", st->platform);
+	}
+}
+
+/* ---- the base with defaults only */
+
+struct defaults {
+	struct eval_var *v;
+	size_t n, cap;
+};
+
+static const char *default_get(void *arg, struct slice name)
+{
+	const struct defaults *d = arg;
+
+	for (size_t i = d->n; i-- > 0;) {
+		if (slice_is(name, d->v[i].key))
+			return d->v[i].value;
+	}
+	return NULL;
+}
+
+static void default_add(struct plan *p, struct defaults *d, const char *key, struct slice value)
+{
+	MEM_ROOM(d->v, d->n, d->cap);
+	d->v[d->n++] = (struct eval_var){ .key = arena_str(&p->arena, slice_of(key)), .value = arena_str(&p->arena, value) };
+}
+
+static void defaults_init(struct plan *p, struct defaults *d)
+{
+	static const char *const predefined[] = {
+		"TARGETPLATFORM", "TARGETOS", "TARGETARCH", "TARGETVARIANT", "TARGETOSVERSION", "TARGETSTAGE", "BUILDPLATFORM",
+		"BUILDOS", "BUILDARCH", "BUILDVARIANT", "BUILDOSVERSION",
+	};
+	struct expand x = { .escape = p->file->escape, .get = default_get, .arg = d };
+
+	for (size_t i = 0; i < countof(predefined); i++) {
+		for (size_t k = 0; k < p->nglobal; k++) {
+			if (strcmp(p->global[k].key, predefined[i]) == 0)
+				default_add(p, d, predefined[i], slice_of(p->global[k].value));
+		}
+	}
+	for (size_t i = 0; i < p->file->nglobal; i++) {
+		const struct instr *in = p->file->global[i];
+
+		for (size_t k = 0; k < in->npair; k++) {
+			AUTO(buf_freep) struct buf b = BUF_MAX(1 << 20);
+
+			if (in->pair[k].value && expand_word(&x, slice_of(in->pair[k].value), &b, NULL) == 0)
+				default_add(p, d, in->pair[k].key, buf_view(&b));
+		}
+	}
+}
+
+static void lint_default(struct plan *p, const struct pstage *ps, struct defaults *d)
+{
+	struct expand x = { .escape = p->file->escape, .get = default_get, .arg = d };
+	AUTO(buf_freep) struct buf b = BUF_MAX(1 << 20);
+	struct ref ref = { 0 };
+	struct err *e = NULL;
+
+	if (!strchr(ps->st->base, '$'))
+		return;
+	if (expand_word(&x, slice_of(ps->st->base), &b, &e) == 0 && b.n && ref_parse(buf_view(&b), &ref, &e) == 0) {
+		ref_clear(&ref);
+		return;
+	}
+	err_free(e);
+	lint_report(&p->lint, LINT_InvalidDefaultArgInFrom, ps->st->from, ps->st->base_at,
+		    "Default value for ARG %s results in empty or invalid base image name", ps->st->base);
+}
+
+void lint_from(struct plan *p)
+{
+	struct defaults d = { 0 };
+
+	defaults_init(p, &d);
+	for (size_t i = 0; i < p->nstage; i++) {
+		lint_platform(p, &p->stage[i]);
+		lint_default(p, &p->stage[i], &d);
+	}
+	free(d.v);
+}
+
+void lint_base(struct plan *p, const struct pstage *ps)
+{
+	const struct platform *have = &ps->base->pulled.image.platform;
+	struct platform_text want = platform_text(&ps->platform), got = platform_text(have);
+
+	if (strcmp(have->os, ps->platform.os) != 0 || strcmp(have->arch, ps->platform.arch) != 0)
+		lint_report(&p->lint, LINT_InvalidBaseImagePlatform, ps->st->from, ps->st->base_at,
+			    "Base image %s was pulled with platform \"%s\", expected \"%s\" for current build", ps->base_name, got.s, want.s);
+}
