@@ -4,6 +4,7 @@
 #include "cache/steps.h"
 #include "tests/unit/tmpstore.h"
 
+#include <sys/stat.h>
 #include <signal.h>
 #include <time.h>
 
@@ -282,6 +283,7 @@ static void usage(void)
 	name_it(s, "img:4", &config, &diff);
 	name_it(s, "img:5", &config, &diff);
 	store_cache_path(s, "apt", cache, NULL);
+	ok(mkdirat(store_fd(s), cache, 0755) == 0, "a cache mount was used");
 	is_int(gc_du(s, &row, &n, NULL), 0, "du");
 	for (size_t i = 0; i < n; i++) {
 		bool ours = strcmp(row[i].id, digest_text(&diff).s) == 0;
