@@ -258,6 +258,7 @@ static int pull_remote(struct app *a, const struct ref *ref, const struct platfo
 	report_state(a->report, r.id, REPORT_STARTED, NULL, 0);
 	work_call_put(&call, pull_child, &pc);
 	int rc = wait_job(a, JOB_LOCAL, WORK_PULL, buf_view(&call), NULL, 0, arrival_event, &r, &answer, e);
+	bool moved = rc == 0;            /* what the child could not do, it tells as a whole */
 	if (rc == 0 || !a->interrupted) {
 		struct err *late = NULL;
 
@@ -269,9 +270,9 @@ static int pull_remote(struct app *a, const struct ref *ref, const struct platfo
 		rc = pulled_unwire(a, buf_view(&answer), ret, e);
 	store_tmp_drop(a->store, tmp);
 	report_state(a->report, r.id, rc == 0 ? REPORT_DONE : REPORT_FAILED, NULL, 0);
-	if (rc < 0)
-		return err_wrap(e, "cannot pull '%s'", name.p);
-	return 0;
+	if (rc < 0 && moved)
+		err_wrap(e, "cannot pull '%s'", name.p);
+	return rc;
 }
 
 /* The store's copy, if all of it is there. */

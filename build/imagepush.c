@@ -315,9 +315,7 @@ static int push_group(struct app *a, const struct image *im, const struct docume
 			rc = store_source_add(a->store, &im->layer[i].blob, repo, e);
 		strs_clear(&from[i]);
 	}
-	if (rc < 0)
-		return err_wrap(e, "cannot push '%s'", name.p);
-	return 0;
+	return rc;
 }
 
 static bool same_repo(const struct ref *a, const struct ref *b)
