@@ -53,6 +53,7 @@ int pick_run(struct pick_tree *t, const struct view *target, const struct pick_r
 void picked_free(struct picked *p);
 void picked_freep(struct picked **p);
 size_t picked_count(const struct picked *p);
+size_t picked_selected(const struct picked *p);          /* without parents */
 /* Archives that were selected. When there are any, the digest is that of a list made without spool, the entries are those of one
  * made with it. */
 size_t picked_archives(const struct picked *p);

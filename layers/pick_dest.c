@@ -387,6 +387,7 @@ static void put_in_order(struct picked *p)
 		struct pick_node *n = dir->kid[stack[depth - 1].next++];
 		MEM_ROOM(p->order, p->n, cap);
 		p->order[p->n++] = n;
+		p->selected += !(n->flags & NODE_PARENT);
 		if (n->at.type != ENTRY_DIR)
 			continue;
 		MEM_ROOM(stack, depth, stack_cap);

@@ -77,6 +77,11 @@ size_t picked_count(const struct picked *p)
 	return p->n;
 }
 
+size_t picked_selected(const struct picked *p)
+{
+	return p->selected;
+}
+
 size_t picked_archives(const struct picked *p)
 {
 	return p->narchive;

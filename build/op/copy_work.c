@@ -80,13 +80,8 @@ int copy_selected(const struct picked *p, pick_get *get, pick_put *put, void *ar
 void copy_items_put(const struct picked *p, struct buf *out)
 {
 	struct picked_item item;
-	uint32_t n = 0;
 
-	for (size_t i = 0; i < picked_count(p); i++) {
-		picked_at(p, i, &item);
-		n += !item.parent;
-	}
-	wire_put_u32(out, n);
+	wire_put_u32(out, (uint32_t)picked_selected(p));
 	for (size_t i = 0; i < picked_count(p); i++) {
 		struct digest d = { 0 };
 
