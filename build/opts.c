@@ -305,18 +305,17 @@ static int row_cmp(const void *a, const void *b)
 /* The rows that help lists, sorted; new memory. */
 static const struct opt_row **listed(const struct opt_set *sets, size_t *ret_n)
 {
-	const struct opt_row **v = NULL;
-	size_t n = 0, cap = 0;
+	size_t n = 0, all = 0;
 
+	for (const struct opt_set *s = sets; s->rows; s++)
+		for (const struct opt_row *r = s->rows; r->name; r++)
+			all++;
+	const struct opt_row **v = mem_array(all + 1, sizeof(const struct opt_row *));
 	for (; sets->rows; sets++)
-		for (const struct opt_row *r = sets->rows; r->name; r++) {
-			if (!r->help)
-				continue;
-			MEM_ROOM(v, n, cap);
-			v[n++] = r;
-		}
-	if (n)
-		qsort(v, n, sizeof(*v), row_cmp);
+		for (const struct opt_row *r = sets->rows; r->name; r++)
+			if (r->help)
+				v[n++] = r;
+	qsort(v, n, sizeof(const struct opt_row *), row_cmp);
 	*ret_n = n;
 	return v;
 }

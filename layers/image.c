@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "layers/comp.h"
 
+#include <assert.h>
+
 enum {
 	DOC_MAX = 4 << 20,
 	CONFIG_MAX = 8 << 20,
@@ -279,6 +281,7 @@ int manifest_choose(const struct manifest *m, const struct platform *want, size_
 	size_t best = m->nitem, bare = m->nitem;
 	int rank = 0;
 
+	assert(m->item || m->nitem == 0);
 	for (size_t i = 0; i < m->nitem; i++) {
 		const struct descriptor *d = &m->item[i];
 

@@ -157,7 +157,8 @@ static void images_row(const struct images_opts *o, const struct name_record *r,
 	if (o->digests)
 		table_cell(t, "%s", r->repo_digest ? r->repo_digest : digest_zero(&r->manifest) ? "<none>" : digest_text(&r->manifest).s);
 	table_cell(t, "%s", o->no_trunc ? digest_text(&r->config).s : digest_short(&r->config).s);
-	table_cell(t, "%s", human_ago(r->created, now).s);
+	/* An image without layers has no time of its own. */
+	table_cell(t, "%s", r->created ? human_ago(r->created, now).s : "-");
 	table_cell(t, "%s", human_bytes(r->size).s);
 }
 

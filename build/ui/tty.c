@@ -173,7 +173,8 @@ static void tty_state(struct ui *u, const struct ui_step *s)
 	erase(u, &b);
 	switch (s->state) {
 	case REPORT_STARTED:
-		if (s->why) {
+		/* What is built for the first time needs no reason. */
+		if (s->why && strncmp(s->why, "first build", 11) != 0) {
 			buf_printf(&b, "#%u ", s->id);
 			clip(&b, s->why, a.cols - 12);
 			buf_char(&b, '\n');

@@ -45,7 +45,10 @@ static struct ui_step *find(struct ui *u, unsigned id)
 	s->title = mem_str("");
 	for (size_t k = 0; k < countof(s->part); k++)
 		s->part[k] = (struct buf)BUF_MAX(UI_LINE_MAX);
-	MEM_ROOM(u->step, u->nstep, u->cap);
+	if (u->nstep == u->cap) {
+		u->cap = u->cap ? u->cap * 2 : 16;
+		u->step = mem_grow(u->step, u->cap, sizeof(struct ui_step *));
+	}
 	u->step[u->nstep++] = s;
 	return s;
 }
