@@ -111,9 +111,10 @@ static bool usable(const struct jval *entry)
 	static const char *const known[] = { "auth", "username", "identitytoken", "registrytoken" };
 
 	for (size_t i = 0; i < countof(known); i++) {
-		const char *v = jval_str(member(entry, known[i]));
+		const struct jval *v = member(entry, known[i]);
 
-		if (v && *v)
+		/* One of a wrong type is not absent: who reads it says so. */
+		if (v && (jval_type(v) != JT_STR || *jval_str(v)))
 			return true;
 	}
 	return false;
