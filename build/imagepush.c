@@ -18,6 +18,7 @@ struct packing {
 	struct image *im;
 	const struct comp *comp;
 	int level;
+	bool any;                        /* no compression was asked for: what is there will do */
 	size_t next, running;
 	bool done;
 	struct err *e;
@@ -113,7 +114,7 @@ static void packing_dirs(void *arg, char **dirs, size_t n, struct err *e)
 	packing_step(p);
 }
 
-/* Does layer i need a blob? Fills what is known. */
+/* Does layer i need a blob? Fills what is known. A layer that has one (of its base, or made for this output) keeps it unless forced. */
 static int packing_wants(struct packing *p, size_t i, bool force, struct err **e)
 {
 	struct image_layer *l = &p->im->layer[i];
@@ -122,13 +123,9 @@ static int packing_wants(struct packing *p, size_t i, bool force, struct err **e
 
 	if (!digest_zero(&l->blob) && !force && store_blob_find(p->a->store, &l->blob, &size, NULL) == 0)
 		return 0;
-	int rc = store_info_find(p->a->store, &l->diff, force || !digest_zero(&l->blob) ? p->comp->name : "", &info, e);
-	if (rc > 0)
-		rc = store_info_find(p->a->store, &l->diff, p->comp->name, &info, e);
-	if (rc < 0)
-		return -1;
-	if (rc > 0)
-		return 1;
+	int rc = store_info_find(p->a->store, &l->diff, p->any && !force ? "" : p->comp->name, &info, e);
+	if (rc)
+		return rc < 0 ? -1 : 1;
 	const struct comp *c = comp_find(info.comp);
 	l->blob = info.blob;
 	l->size = info.size;
@@ -158,7 +155,7 @@ static void packing_step(struct packing *p)
 
 int imagestore_blobs(struct app *a, struct image *im, const char *comp, int level, bool force, struct err **e)
 {
-	struct packing p = { .a = a, .im = im, .comp = comp_find(comp ? comp : "zstd"), .level = level };
+	struct packing p = { .a = a, .im = im, .comp = comp_find(comp ? comp : "zstd"), .level = level, .any = !comp };
 
 	if (!p.comp || !p.comp->media_type || !p.comp->writer) {
 		err_set(e, ERR_USAGE, "unknown compression '%s'", comp);
@@ -180,7 +177,7 @@ int imagestore_blobs(struct app *a, struct image *im, const char *comp, int leve
 	if (p.e || !p.done)
 		return p.e ? -1 : err_set(e, ERR_HOST, "interrupted");
 	for (size_t i = 0; i < im->nlayer; i++) {
-		if (packing_wants(&p, i, false, e) != 0)
+		if (packing_wants(&p, i, force, e) != 0)
 			return *e ? -1 : err_set(e, ERR_BUG, "layer %s was packed but has no blob", digest_short(&im->layer[i].diff).s);
 	}
 	return 0;
@@ -199,7 +196,7 @@ static int only_docker(struct app *a, struct image *im, int level, struct err **
 			zstd = true;
 		}
 	}
-	return zstd ? imagestore_blobs(a, im, "gzip", level, false, e) : 0;
+	return zstd ? imagestore_blobs(a, im, "gzip", level, true, e) : 0;
 }
 
 /* ---- documents */

@@ -155,6 +155,20 @@ static uint64_t tree_size(struct app *a, const struct image *im)
 	return sum;
 }
 
+/* A layer of ours may have a blob by now (a COPY's, or one that was pushed): the name keeps it. */
+static void record_layer(struct app *a, const struct image_layer *l, struct name_layer *r)
+{
+	struct blob_info info;
+
+	*r = (struct name_layer){ .diff = l->diff, .blob = l->blob, .size = l->size };
+	memcpy(r->media_type, l->media_type, sizeof(r->media_type));
+	if (!digest_zero(&l->blob) || store_info_find(a->store, &l->diff, "", &info, NULL) != 0)
+		return;
+	r->blob = info.blob;
+	r->size = info.size;
+	snprintf(r->media_type, sizeof(r->media_type), "%s", comp_find(info.comp)->media_type);
+}
+
 static void record_init(struct app *a, const struct image *im, const char *source, const struct digest *manifest,
 			const struct digest *config, struct name_record *r)
 {
@@ -165,10 +179,8 @@ static void record_init(struct app *a, const struct image *im, const char *sourc
 	};
 	if (manifest)
 		r->manifest = *manifest;
-	for (size_t i = 0; i < im->nlayer; i++) {
-		r->layer[i] = (struct name_layer){ .diff = im->layer[i].diff, .blob = im->layer[i].blob, .size = im->layer[i].size };
-		memcpy(r->layer[i].media_type, im->layer[i].media_type, sizeof(r->layer[i].media_type));
-	}
+	for (size_t i = 0; i < im->nlayer; i++)
+		record_layer(a, &im->layer[i], &r->layer[i]);
 }
 
 int imagestore_save(struct app *a, const struct image *im, const char *const *names, size_t n, const char *source,

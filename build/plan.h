@@ -104,5 +104,5 @@ int call_run(struct plan *p, struct build_done *ret, struct err **e);
 /* build/sched.c */
 int sched_run(struct plan *p, struct err **e);
 /* build/result.c: the finished image of the target. */
-int result_image(struct plan *p, struct image *ret, struct err **e);
+void result_image(struct plan *p, struct image *ret);
 int result_outputs(struct plan *p, struct image *im, struct build_done *ret, struct err **e);

@@ -5,10 +5,9 @@
 #include "base/tmp.h"
 #include "build/output/output.h"
 #include "build/plan.h"
-#include "layers/comp.h"
 
-/* The layers of the chain, bottom first, with their blobs where there are any; their times into the history. */
-static int add_layers(struct plan *p, struct pstage *ps, struct image *im, struct err **e)
+/* The layers of the chain, bottom first, their times into the history. Which blob each gets is up to the output. */
+static void add_layers(struct plan *p, struct pstage *ps, struct image *im)
 {
 	struct step **chain = mem_array(p->nstep + 1, sizeof(*chain));
 	size_t n = 0, entry = ps->base_history;
@@ -18,37 +17,21 @@ static int add_layers(struct plan *p, struct pstage *ps, struct image *im, struc
 	while (n--) {
 		const struct step *s = chain[n];
 		struct image_layer l = { .diff = s->record.diff };
-		struct blob_info info;
-		int rc = store_info_find(p->app->store, &l.diff, "", &info, e);
 
-		if (rc < 0) {
-			free(chain);
-			return -1;
-		}
-		if (rc == 0) {
-			const struct comp *c = comp_find(info.comp);
-
-			l.blob = info.blob;
-			l.size = info.size;
-			l.comp = c->name;
-			snprintf(l.media_type, sizeof(l.media_type), "%s", c->media_type);
-		}
 		config_layer(im, &l);
 		while (entry < config_history_count(im) && config_history_empty(im, entry))
 			entry++;
 		config_history_time(im, entry++, s->record.created);
 	}
 	free(chain);
-	return 0;
 }
 
-int result_image(struct plan *p, struct image *ret, struct err **e)
+void result_image(struct plan *p, struct image *ret)
 {
 	struct pstage *ps = p->target;
 
 	image_copy(ret, &ps->image);
-	if (add_layers(p, ps, ret, e) < 0)
-		return -1;
+	add_layers(p, ps, ret);
 	for (size_t i = 0; i < p->req->labels.n; i++) {
 		const char *kv = p->req->labels.v[i];
 		size_t n = strcspn(kv, "=");
@@ -57,7 +40,6 @@ int result_image(struct plan *p, struct image *ret, struct err **e)
 		config_label_set(ret, key, kv[n] ? kv + n + 1 : "");
 	}
 	config_finish(ret, p->req->platform || !ps->base ? &ps->platform : &ret->platform, ps->base_history, p->epoch);
-	return 0;
 }
 
 static int write_text(const char *path, const char *text, struct err **e)
@@ -121,8 +103,12 @@ int result_outputs(struct plan *p, struct image *im, struct build_done *ret, str
 		return -1;
 	for (size_t i = 0; i < (p->req->noutput ? p->req->noutput : 1); i++) {
 		struct output_done d = { 0 };
+		struct image own = { 0 };
 
-		if (output_run(p->app, p->req, p->req->noutput ? &p->req->output[i] : &to_store, im, p->epoch, &d, e) < 0)
+		image_copy(&own, im);
+		int rc = output_run(p->app, p->req, p->req->noutput ? &p->req->output[i] : &to_store, &own, p->epoch, &d, e);
+		image_clear(&own);
+		if (rc < 0)
 			return -1;
 		if (!digest_zero(&d.config))
 			all.config = d.config;
