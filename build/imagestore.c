@@ -201,11 +201,13 @@ int imagestore_save(struct app *a, const struct image *im, const char *const *na
 		r.name = (char *)names[i];
 		rc = names_put(a->store, &r, e);
 	}
+	/* Without a name it is kept by its id, until it gets one. */
+	struct digest_text id = digest_text(&config);
 	if (n == 0) {
-		struct digest_text id = digest_text(&config);
-
 		r.name = id.s;
 		rc = names_put(a->store, &r, e);
+	} else if (rc == 0 && names_delete(a->store, id.s, e) < 0) {
+		rc = -1;
 	}
 	r.name = NULL;
 	name_record_clear(&r);
