@@ -199,6 +199,7 @@ static int stage_platform(struct plan *p, struct pstage *ps, struct err **e)
 	}
 	if (platform_parse(slice_of(text), &ps->platform, e) == 0)
 		return 0;
+	err_kind_set(e, ERR_INPUT);
 	err_wrap(e, "failed to parse platform %s", text);
 	return stage_error(p, st, st->platform_at, e);
 }
