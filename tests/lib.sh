@@ -64,7 +64,12 @@ status() {
 }
 is() {
     [ "$1" = "$2" ]
-    _result $? "$3" || { diag "got:  $1"; diag "want: $2"; return 1; }
+    _result $? "$3" && return
+    case $1$2 in
+    *$'\n'*) diff <(printf '%s\n' "$2") <(printf '%s\n' "$1") | head -n 20 | sed 's/^/# /; s/^# </# want: </; s/^# >/# got:  >/' ;;
+    *) diag "got:  $1"; diag "want: $2" ;;
+    esac
+    return 1
 }
 like() {
     printf '%s\n' "$1" | grep -Eq -- "$2"
@@ -74,6 +79,9 @@ unlike() {
     ! printf '%s\n' "$1" | grep -Eq -- "$2"
     _result $? "$3" || { diag "matches: $2"; printf '%s\n' "$1" | tail -n 40 | sed 's/^/#   /'; return 1; }
 }
+# running PATTERN - is there a process of ours whose command line matches? Not this shell, which knows the pattern too.
+running() { pgrep -u "$(id -u)" -f -- "$1" >/dev/null; }
+stopped() { ! running "$1"; }
 done_testing() {
     echo "1..$tap_n"
     [ "$tap_bad" -eq 0 ]

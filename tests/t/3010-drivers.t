@@ -38,7 +38,7 @@ _result $? "overlay on what fuse-overlayfs made" || diag "$out"
 is "$(listing m1)" "$(listing m2)" "the same tree"
 built "auto takes one" d --storage-driver=auto
 unlike "$(cat /proc/self/mounts)" "$T" "no mount is left"
-ok "no fuse-overlayfs is left" sh -c "! pgrep -u '$(id -u)' -f 'fuse-overlayfs.*$T'"
+ok "no fuse-overlayfs is left" stopped "^[^ ]*fuse-overlayfs .*$T"
 status 0 "clean" env KILN_ROOT="$T/store.fuse-overlayfs" "$KILN" check
 registry_down
 done_testing

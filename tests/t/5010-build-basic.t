@@ -13,7 +13,7 @@ ENV GREETING=hi
 CMD ["/hello"]
 EOF
 echo hello >"$T/scratch/hello.txt"
-built "a file in scratch" scratch -t kiln.test/scratch:1 -t second --label from=cli --iidfile "$T/iid" --metadata-file "$T/meta" \
+built "a file in scratch" scratch -t kiln.test/scratch:1 --label from=cli --iidfile "$T/iid" --metadata-file "$T/meta" \
     -o type=oci,dest="$T/scratch.oci" -o type=tar,dest="$T/scratch.tar"
 is "$(file scratch hello.txt)" hello "the file is in the tree"
 c=$(config scratch)
@@ -25,7 +25,8 @@ is "$(json - '[len(d["rootfs"]["diff_ids"]), len([h for h in d["history"] if not
 like "$(cat "$T/iid")" '^sha256:[0-9a-f]{64}$' "--iidfile"
 is "sha256:$(skopeo inspect --config --raw "oci-archive:$T/scratch.oci" | sha256sum | cut -d' ' -f1)" "$(cat "$T/iid")" \
     "the id is the digest of the config"
-like "$(json "$T/meta" 'd["containerimage.digest"]')" '^sha256:[0-9a-f]{64}$' "--metadata-file names the manifest"
+is "$(json "$T/meta" 'd["containerimage.config.digest"]')" "$(cat "$T/iid")" "--metadata-file"
+built "two names" scratch -t kiln.test/a -t kiln.test/b:2
 
 # ---- a base, commands, variables
 dockerfile vars <<'EOF'
@@ -145,8 +146,9 @@ _result $? "-f - with a context folder" || diag "$out"
 is "$(file dash y/data)" data "and its file"
 
 # ---- progress
-out=$("$KILN" build --progress=quiet -t q "$T/scratch" 2>/dev/null </dev/null)
-like "$out" '^sha256:[0-9a-f]{64}$' "--progress=quiet prints the id only"
+out=$("$KILN" build -q -t q "$T/scratch" 2>/dev/null </dev/null)
+like "$out" '^sha256:[0-9a-f]{64}$' "-q prints the id only"
+is "$("$KILN" build --progress=quiet "$T/scratch" 2>&1 </dev/null)" "" "--progress=quiet prints nothing"
 out=$("$KILN" build --progress=json "$T/vars" 2>&1 </dev/null)
 ok "--progress=json prints an object a line" python3 -c 'import json, sys
 for l in sys.argv[1].splitlines():
@@ -154,7 +156,9 @@ for l in sys.argv[1].splitlines():
 out=$(script -qec "'$KILN' build --progress=tty --no-cache '$T/heredoc'" /dev/null </dev/null 2>&1)
 _result $? "--progress=tty on a terminal" || diag "$out"
 status 0 "images lists them" "$KILN" images
-like "$out" 'kiln.test/vars' "by name"
+for name in vars a b scratch stdin; do
+    [ $name = scratch ] || like "$out" "kiln.test/$name" "kiln.test/$name"
+done
 status 0 "check finds nothing wrong" "$KILN" check
 registry_down
 done_testing

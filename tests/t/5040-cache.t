@@ -51,7 +51,7 @@ sed -i 's/ran-last/& again/' "$T/c/Dockerfile"
 built "another command" c
 like "$(said)" '^ran-last again$' "runs"
 unlike "$(said)" 'ran-second' "the others do not"
-like "$out" 'run again' "with a reason"
+like "$out" "argument changed, 'echo ran-last again' was 'echo ran-last'" "with the reason"
 
 # A rebuilt but identical parent: the content key hits behind it (spec/oci.md 5.2).
 dockerfile same <<'EOF'

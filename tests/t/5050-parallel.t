@@ -54,7 +54,7 @@ EOF
 SECONDS=0
 status 1 "one stage fails" timeout 60 "$KILN" build --progress=plain -j 2 "$T/stop"
 ok "the other is stopped" [ $SECONDS -lt 30 ]
-ok "and gone" sh -c "! pgrep -f '^sleep ${secs}1'"
+ok "and gone" stopped "^sleep ${secs}1"
 like "$out" '(exit code: 4|status 4)' "the cause is what is told"
 like "$out" 'Dockerfile:4' "with its line"
 

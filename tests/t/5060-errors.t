@@ -19,10 +19,12 @@ bad() {
 bad 2 'the Dockerfile cannot be empty' "an empty file" </dev/null
 bad 2 'no instructions' "comments only" <<<'# nothing'
 bad 2 'no build stage|no stages' "no FROM" <<<'ARG A=1'
-bad 2 'unknown instruction: RUNN.*did you mean RUN' "a misspelt instruction" <<<$'FROM scratch\nRUNN true'
+bad 2 'unknown instruction: RUNN' "a misspelt instruction" <<<$'FROM scratch\nRUNN true'
 like "$out" 'Dockerfile:2' "with its line"
+like "$out" '(try|mean).* RUN\b' "and the nearest word"
 like "$out" '^ *\| *\^|\^~*' "and a caret"
-bad 2 'unknown flag: --frm.*did you mean (--)?from' "a misspelt flag" <<<$'FROM scratch\nCOPY --frm=a b c'
+bad 2 'unknown flag: --frm' "a misspelt flag" <<<$'FROM scratch\nCOPY --frm=a b c'
+like "$out" '(try|mean).* --from\b' "with the nearest one"
 bad 2 'missing a value|unexpected' "a flag without a value" <<<$'FROM scratch\nCOPY --from a b'
 bad 2 'duplicate flag' "a repeated flag" <<<$'FROM scratch\nCOPY --from=a --from=b c d'
 bad 2 'requires at least two arguments' "COPY with one word" <<<$'FROM scratch\nCOPY x'
@@ -33,17 +35,17 @@ bad 2 'invalid signal' "a signal that is none" <<<$'FROM scratch\nSTOPSIGNAL SIG
 bad 2 'JSON form' "SHELL in shell form" <<<$'FROM scratch\nSHELL sh -c'
 bad 2 'invalid port|invalid containerPort' "a port that is none" <<<$'FROM scratch\nEXPOSE abc'
 bad 2 'bad substitution|missing .\}|unsupported modifier' "an unfinished variable" <<<$'FROM scratch\nENV A=${B'
-bad 2 'B: must be set' "the ? operator" <<<$'FROM scratch\nENV A=${B:?must be set}'
+bad 2 'B: must be set' "the ? operator" <<<$'FROM scratch\nENV A="${B:?must be set}"'
 bad 2 'target stage "no".*could not be found' "a target that is not there" --target no <<<'FROM scratch'
 bad 2 'circular dependency|defined before' "stages in a circle" <<<$'FROM scratch AS a\nCOPY --from=b / /\nFROM scratch AS b\nCOPY --from=a / /'
 bad 2 'invalid stage index' "a number without a stage" <<<$'FROM scratch\nCOPY --from=7 / /'
-bad 2 'invalid reference format|failed to parse stage name' "a base that is no reference" <<<'FROM UPPER/case'
+bad 2 'invalid reference format|failed to parse stage name' "a base that is no reference" <<<'FROM some/UPPER'
 bad 2 'base name .* should not be blank' "an empty base" <<<$'ARG B\nFROM ${B}'
 bad 2 'failed to parse platform|platform' "a platform that is none" <<<'FROM --platform=a/b/c/d scratch'
 bad 2 "unexpected key 'wrong'" "an unknown mount key" <<<$'FROM scratch\nRUN --mount=type=bind,wrong=1 true'
 bad 2 'invalid mount target' "a mount on /" <<<$'FROM scratch\nRUN --mount=type=tmpfs,target=/ true'
 bad 2 'Chaining ONBUILD' "ONBUILD ONBUILD" <<<$'FROM scratch\nONBUILD ONBUILD RUN true'
-bad 2 'line greater than max' "a line that is too long" < <(printf 'FROM scratch\nLABEL a="%s"\n' "$(head -c 70000 /dev/zero | tr '\0' x)")
+bad 6 'line greater than max' "a line that is too long" < <(printf 'FROM scratch\nLABEL a="%s"\n' "$(head -c 70000 /dev/zero | tr '\0' x)")
 bad 2 '\\x1b|\\x07|unknown instruction' "control characters" < <(printf 'FROM scratch\n\x1b]0;title\x07 x\n')
 unlike "$out" "$(printf '\x1b\\]0')" "are not sent to the terminal"
 
@@ -81,7 +83,7 @@ status 125 "an unknown command" "$KILN" biuld
 like "$out" 'build' "with the nearest one"
 status 125 "a bad output" "$KILN" build -o type=nope "$T/push"
 status 125 "a bad driver" "$KILN" build --storage-driver=nope "$T/push"
-status 2 "a bad tag" "$KILN" build -t 'Bad:Tag:x' "$T/push" || diag "usage errors may be 125"
+status 125 "a bad tag" "$KILN" build -t 'Bad:Tag:x' "$T/push"
 mkdir -m 755 "$T/open"
 status 125 "a store that others can look into" env KILN_ROOT="$T/open" "$KILN" images
 like "$out" 'chmod' "with the command that repairs it"

@@ -4,6 +4,7 @@
 need kiln userns subids overlay registry images skopeo umoci podman runc || skip_all
 registry_up
 podman_setup
+n=0
 
 dockerfile o <<'EOF'
 FROM busybox:1.35

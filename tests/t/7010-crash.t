@@ -33,7 +33,7 @@ for i in $(seq "$rounds"); do
     fi
     wait $pid 2>/dev/null
     for _ in $(seq 50); do
-        pgrep -u "$(id -u)" -f "$T/store2" >/dev/null || break
+        running "$T/store2" || break
         sleep 0.1
     done
     out=$(KILN_ROOT=$T/store2 "$KILN" check 2>&1) || { bad=$((bad + 1)); diag "check after round $i: $out"; }
@@ -47,6 +47,6 @@ is "$(file got many/7)$(file got count)$(file got a)$(file got end)" "$want" "an
 status 0 "gc" env KILN_ROOT="$T/store2" "$KILN" gc
 is "$(ls -A "$T/store2/tmp" "$T/store2/trash" 2>/dev/null | grep -cE '^[0-9a-f]{32}')" 0 "takes away what was left"
 unlike "$(cat /proc/self/mounts)" "$T" "no mount is left"
-ok "no process of a build is left" sh -c "! pgrep -u '$(id -u)' -f '$T/store2'"
+ok "no process of a build is left" stopped "$T/store2"
 registry_down
 done_testing
