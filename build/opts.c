@@ -135,6 +135,16 @@ static int set_quantity(const struct use *u, const char *value, struct err **e)
 	return 0;
 }
 
+/* Other users read the command line of a process (spec/threats.md X4): it shows the value no longer than it takes to get here. */
+static void set_hidden(char **to, const char *value)
+{
+	if (*to)
+		mem_wipe(*to, strlen(*to));
+	free(*to);
+	*to = mem_str(value);
+	memset((char *)value, '*', strlen(value));
+}
+
 static int set(const struct use *u, const char *value, struct strs *warnings, struct err **e)
 {
 	void *to = (char *)u->at + u->row->at;
@@ -147,6 +157,9 @@ static int set(const struct use *u, const char *value, struct strs *warnings, st
 		return 0;
 	case OPT_TEXT:
 		*(const char **)to = value ? value : u->row->to;
+		return 0;
+	case OPT_HIDDEN:
+		set_hidden(to, value);
 		return 0;
 	case OPT_WORD:
 		return set_word(u, value, e);
@@ -289,8 +302,16 @@ void opts_clear(const struct opt_set *sets)
 {
 	for (; sets->rows; sets++)
 		for (const struct opt_row *r = sets->rows; r->name; r++)
-			if (r->kind == OPT_LIST || r->kind == OPT_CSV)
+			if (r->kind == OPT_LIST || r->kind == OPT_CSV) {
 				strs_clear((struct strs *)((char *)sets->at + r->at));
+			} else if (r->kind == OPT_HIDDEN) {
+				char **secret = (char **)((char *)sets->at + r->at);
+
+				if (*secret)
+					mem_wipe(*secret, strlen(*secret));
+				free(*secret);
+				*secret = NULL;
+			}
 }
 
 /* ---- help and completion */

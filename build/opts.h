@@ -2,7 +2,7 @@
  *
  * Data:   argv -> the command's own struct. Syntax is that of Go's pflag (spec/cli-flags.md 1): --flag value, --flag=value, --flag[=true|false],
  *         -f value, -fvalue, -f=value, grouped short booleans (-qt name), options behind words, "--" ends options.
- * Owns:   texts are borrowed from argv or the table; lists are copied: opts_clear().
+ * Owns:   texts are borrowed from argv or the table; lists and secrets are copied: opts_clear(), which wipes the secrets.
  * Fails:  ERR_USAGE with the option as it was written; an unknown one gets the nearest spelling.
  */
 #pragma once
@@ -11,6 +11,7 @@
 enum opt_kind {
 	OPT_BOOL,      /* bool */
 	OPT_TEXT,      /* const char * */
+	OPT_HIDDEN,    /* char *: a secret; moved to the heap, what stands in argv is overwritten */
 	OPT_WORD,      /* const char *, one of the words in arg ("auto|tty"); `to`: the value that the bare option means */
 	OPT_LIST,      /* struct strs, one element per use */
 	OPT_CSV,       /* struct strs, each use may hold several, separated by commas */

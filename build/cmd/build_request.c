@@ -278,7 +278,7 @@ int build_request(struct app *a, struct build_opts *o, const char *context, stru
 	r->no_cache = o->no_cache;
 	r->iidfile = o->iidfile;
 	r->metadata_file = o->metadata_file;
-	r->transfer = cmd_transfer(&o->net, ERR_SOURCE);
+	r->transfer = cmd_transfer(a, &o->net, ERR_SOURCE);
 	for (size_t i = 0; o->pull && i < countof(pulls); i++)
 		if (strcmp(o->pull, pulls[i]) == 0)
 			r->pull = modes[i];

@@ -2,6 +2,7 @@
 #include "build/cmd/cmd.h"
 #include "base/fd.h"
 #include "base/jdoc.h"
+#include "build/ui/ui.h"
 #include "parser/flags.h"
 
 #include <unistd.h>
@@ -114,8 +115,12 @@ int cmd_print_json(const struct jval *v, struct err **e)
 	return cmd_print(&out, e);
 }
 
-struct transfer_opts cmd_transfer(struct net_opts *n, enum err_kind kind)
+struct transfer_opts cmd_transfer(struct app *a, struct net_opts *n, enum err_kind kind)
 {
+	const char *colon = n->creds ? strchr(n->creds, ':') : NULL;
+
+	if (colon)
+		ui_redact(a->report, slice_of(colon + 1));
 	return (struct transfer_opts){
 		.kind = kind,
 		.authfile = n->authfile,

@@ -15,14 +15,15 @@
 enum { LINE_MAX_BYTES = 64 << 10 };
 
 struct login_opts {
-	const char *user, *password, *authfile, *cert_dir;
+	const char *user, *authfile, *cert_dir;
+	char *password;
 	bool password_stdin, get_login, tls_verify;
 };
 #define AT(m) offsetof(struct login_opts, m)
 static const struct login_opts login_defaults = { .tls_verify = true };
 static const struct opt_row login_table[] = {
 	{ 'u', "username", "USER", "name of the user", OPT_TEXT, AT(user), NULL },
-	{ 'p', "password", "PASSWORD", "password; other users of this host can see it: prefer --password-stdin", OPT_TEXT, AT(password), NULL },
+	{ 'p', "password", "PASSWORD", "password; other users of this host can see it: prefer --password-stdin", OPT_HIDDEN, AT(password), NULL },
 	{ 0, "password-stdin", NULL, "read the password from standard input", OPT_BOOL, AT(password_stdin), NULL },
 	{ 0, "get-login", NULL, "print the user that is logged in", OPT_BOOL, AT(get_login), NULL },
 	{ 0, "authfile", "FILE", "keep credentials in FILE", OPT_TEXT, AT(authfile), NULL },

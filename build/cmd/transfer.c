@@ -97,7 +97,7 @@ static int pull_one(struct app *a, struct pull_opts *o, const char *text, const 
 	AUTO(ref_clearp) struct ref ref = { 0 };
 	AUTO(pulled_clear) struct pulled pulled = { 0 };
 	AUTO(buf_freep) struct buf name = BUF_MAX(8192);
-	struct transfer_opts t = cmd_transfer(&o->net, ERR_SOURCE);
+	struct transfer_opts t = cmd_transfer(a, &o->net, ERR_SOURCE);
 
 	if (parse_ref(text, &ref, e) < 0 || imagestore_pull(a, &ref, p, policy(o->policy), &t, false, &pulled, e) < 0)
 		return -1;
@@ -200,7 +200,7 @@ static int push_main(struct app *a, void *opts, struct strs *pos, struct err **e
 	AUTO(ref_clearp) struct ref ref = { 0 };
 	AUTO(buf_freep) struct buf name = BUF_MAX(8192);
 	struct push_opts *o = opts;
-	struct transfer_opts t = cmd_transfer(&o->net, ERR_PUSH);
+	struct transfer_opts t = cmd_transfer(a, &o->net, ERR_PUSH);
 	bool docker = o->format && strcmp(o->format, "docker") == 0;
 	struct digest manifest;
 

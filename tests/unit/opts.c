@@ -145,6 +145,26 @@ static void stops(void)
 	ok(opts_parse(sets, (char *const *)help, &pos, &pos, NULL, NULL) < 0, "h in a group is no option");
 }
 
+static void hides(void)
+{
+	static const struct opt_row rows[] = {
+		{ 'p', "password", "PASSWORD", "a secret", OPT_HIDDEN, 0, NULL },
+		{ 0, NULL, NULL, NULL, OPT_BOOL, 0, NULL },
+	};
+	AUTO(strs_clear) struct strs pos = { 0 };
+	char first[] = "--password=one", second[] = "-p", third[] = "two";
+	char *const argv[] = { first, second, third, NULL };
+	char *got = NULL;
+	const struct opt_set sets[OPTS_SETS] = { { rows, &got } };
+
+	ok(opts_parse(sets, argv, &pos, &pos, NULL, NULL) == 0, "a secret on the command line");
+	is_str(got, "two", "is taken");
+	is_str(first, "--password=***", "and is not there any more");
+	is_str(third, "***", "in neither spelling");
+	opts_clear(sets);
+	ok(!got, "it is wiped with the options");
+}
+
 static void complete(const char *before, const char *word, const char *want, bool files, const char *name)
 {
 	AUTO(buf_freep) struct buf out = BUF_MAX(1 << 16);
@@ -163,6 +183,7 @@ int main(void)
 
 	parse_cases();
 	stops();
+	hides();
 	opts_help(sets, &help);
 	ok(strstr(help.p, "  -f, --file PATH ") && strstr(help.p, "      --pull[=missing|always|never] "), "help shows letters, values and words");
 	ok(!strstr(help.p, "--rm") && !strstr(help.p, "--dockerfile"), "help leaves out what has no line");
