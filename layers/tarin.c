@@ -11,10 +11,24 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <dlfcn.h>
 #include <errno.h>
 
 enum { ENTRIES_MOST = 4000000, PATH_MOST = 4095 };
 #define BYTES_DEFAULT (UINT64_C(64) << 30)
+
+/* Opened at the first sparse file, which few layers have: libarchive brings eight more libraries, which were most of the start of
+ * this program and of each page table that a worker copies.
+ */
+#define ARCHIVE_SYMBOLS(X)                                                                                            \
+	X(error_string) X(set_error) X(read_new) X(read_support_format_tar) X(read_open) X(read_next_header)           \
+	X(read_data_block) X(read_free) X(entry_filetype) X(entry_size)
+
+struct archive_lib {
+#define X(name) __typeof__(archive_##name) *name;
+	ARCHIVE_SYMBOLS(X)
+#undef X
+};
 
 struct tarin {
 	struct entries s;
@@ -25,6 +39,7 @@ struct tarin {
 	struct entry en;
 	uint64_t number, bytes;          /* entries so far, and what they hold */
 	bool done;
+	struct archive_lib lib;
 	struct archive *a;               /* opened by the first sparse file */
 	struct err *raw_err;             /* why the bytes for it ended */
 	uint64_t at;                     /* position in the current file */
@@ -42,13 +57,13 @@ static la_ssize_t feed_archive(struct archive *a, void *arg, const void **ret)
 	ssize_t n = tarheads_raw(t->heads, ret, t->raw_err ? NULL : &t->raw_err);
 
 	if (n < 0)
-		archive_set_error(a, EIO, "no more bytes");
+		t->lib.set_error(a, EIO, "no more bytes");
 	return n;
 }
 
 static int archive_bad(struct tarin *t, const char *what, struct err **e)
 {
-	const char *text = t->a ? archive_error_string(t->a) : NULL;
+	const char *text = t->a ? t->lib.error_string(t->a) : NULL;
 
 	if (t->raw_err) {
 		if (e)
@@ -60,9 +75,26 @@ static int archive_bad(struct tarin *t, const char *what, struct err **e)
 
 static bool acceptable(struct tarin *t, int rc)
 {
-	const char *text = archive_error_string(t->a);
+	const char *text = t->lib.error_string(t->a);
 
 	return rc == ARCHIVE_OK || (rc == ARCHIVE_WARN && text && strstr(text, "can't be converted"));
+}
+
+static int archive_open(struct tarin *t, struct err **e)
+{
+	void *so = dlopen("libarchive.so.13", RTLD_NOW | RTLD_LOCAL);
+
+	if (!so) {
+		err_set(e, ERR_HOST, "cannot load libarchive, which reads sparse files: %s", dlerror());
+		return err_hint(e, "install the package libarchive13");
+	}
+#define X(fn)                                                                                 \
+	t->lib.fn = (__typeof__(t->lib.fn))dlsym(so, "archive_" #fn);                          \
+	if (!t->lib.fn)                                                                        \
+		return err_set(e, ERR_HOST, "libarchive has no function archive_" #fn);
+	ARCHIVE_SYMBOLS(X)
+#undef X
+	return 0;
 }
 
 static int archive_start(struct tarin *t, struct err **e)
@@ -70,16 +102,18 @@ static int archive_start(struct tarin *t, struct err **e)
 	struct archive_entry *ae = NULL;
 
 	if (!t->a) {
-		t->a = archive_read_new();
+		if (archive_open(t, e) < 0)
+			return -1;
+		t->a = t->lib.read_new();
 		if (!t->a)
 			mem_out(0);
-		if (archive_read_support_format_tar(t->a) != ARCHIVE_OK ||
-		    archive_read_open(t->a, t, NULL, feed_archive, NULL) != ARCHIVE_OK)
+		if (t->lib.read_support_format_tar(t->a) != ARCHIVE_OK ||
+		    t->lib.read_open(t->a, t, NULL, feed_archive, NULL) != ARCHIVE_OK)
 			return archive_bad(t, "cannot read the tar", e);
 	}
-	if (!acceptable(t, archive_read_next_header(t->a, &ae)))
+	if (!acceptable(t, t->lib.read_next_header(t->a, &ae)))
 		return archive_bad(t, "a header is malformed", e);
-	if (archive_entry_filetype(ae) != AE_IFREG || archive_entry_size(ae) != (la_int64_t)t->h.size)
+	if (t->lib.entry_filetype(ae) != AE_IFREG || t->lib.entry_size(ae) != (la_int64_t)t->h.size)
 		return err_set(e, ERR_SOURCE, "a header can be read in two ways (E4)");
 	return 0;
 }
@@ -92,7 +126,7 @@ static int archive_piece(struct tarin *t, struct err **e)
 	la_int64_t at = 0;
 
 	do {
-		int rc = archive_read_data_block(t->a, &p, &n, &at);
+		int rc = t->lib.read_data_block(t->a, &p, &n, &at);
 
 		if (rc == ARCHIVE_EOF) {
 			t->piece_at = t->h.size;
@@ -314,7 +348,7 @@ static int tarin_close(struct entries *s, struct err **e)
 	struct tarin *t = container_of(s, struct tarin, s);
 
 	if (t->a)
-		archive_read_free(t->a);
+		t->lib.read_free(t->a);
 	err_free(t->raw_err);
 	tarhead_clear(&t->h);
 	buf_free(&t->path);
