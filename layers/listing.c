@@ -225,6 +225,11 @@ void listing_at(const struct listing *l, uint64_t i, struct entry *ret)
 	};
 }
 
+uint32_t listing_arrival(const struct listing *l, uint64_t i)
+{
+	return le32toh(record_at(l, i)->seq);
+}
+
 uint64_t listing_seek(const struct listing *l, const char *path, bool behind)
 {
 	uint64_t low = 0, high = l->head.count;

@@ -23,6 +23,8 @@ uint64_t listing_count(const struct listing *l);
 int listing_find(const struct listing *l, const char *path, struct entry *ret);
 /* i-th in layer order. xattrs are included. */
 void listing_at(const struct listing *l, uint64_t i, struct entry *ret);
+/* Its place in the order in which the entries came: that of the layer's tar, which may differ (whiteouts leave before their siblings). */
+uint32_t listing_arrival(const struct listing *l, uint64_t i);
 /* Number of the first entry that is not before path in layer order; behind: the first that is neither path nor below it. */
 uint64_t listing_seek(const struct listing *l, const char *path, bool behind);
 /* "etc/passwd" / "etc/group" text of this layer; false when it has none. */

@@ -1,4 +1,4 @@
-/* layers/relist.c - entries in the order of the listing, files opened when their content is asked for. */
+/* layers/relist.c - entries in the order in which they came, files opened when their content is asked for. */
 #include "layers/relist.h"
 
 #include <fcntl.h>
@@ -11,6 +11,7 @@ struct relist {
 	struct entries base;
 	const struct listing *l;
 	int root, fd;
+	uint32_t *order;                 /* numbers of the listing's entries, first that came first */
 	uint64_t next;
 	struct entry en;
 };
@@ -24,7 +25,7 @@ static int relist_next(struct entries *s, const struct entry **ret, struct err *
 	r->fd = -1;
 	if (r->next == listing_count(r->l))
 		return 0;
-	listing_at(r->l, r->next++, &r->en);
+	listing_at(r->l, r->order[r->next++], &r->en);
 	*ret = &r->en;
 	if (r->en.type != ENTRY_FILE)
 		return 1;
@@ -46,11 +47,19 @@ static int relist_close(struct entries *s, struct err **e)
 	struct relist *r = container_of(s, struct relist, base);
 
 	fd_closep(&r->fd);
+	free(r->order);
 	free(r);
 	return 0;
 }
 
 static const struct entries_ops relist_ops = { relist_next, relist_data, relist_close };
+
+static int by_arrival(const void *a, const void *b, void *l)
+{
+	uint32_t x = listing_arrival(l, *(const uint32_t *)a), y = listing_arrival(l, *(const uint32_t *)b);
+
+	return x < y ? -1 : x > y;
+}
 
 struct entries *relist_new(const struct listing *l, int root)
 {
@@ -60,5 +69,9 @@ struct entries *relist_new(const struct listing *l, int root)
 	r->l = l;
 	r->root = root;
 	r->fd = -1;
+	r->order = mem_array(listing_count(l) + 1, sizeof(*r->order));
+	for (uint64_t i = 0; i < listing_count(l); i++)
+		r->order[i] = (uint32_t)i;
+	qsort_r(r->order, listing_count(l), sizeof(*r->order), by_arrival, (void *)(uintptr_t)l);
 	return &r->base;
 }
