@@ -14,12 +14,13 @@ struct pack_req {
 	const char *comp;                /* NULL: diff ID only, no blob. Else "none", "gzip", "zstd" */
 	int level;                       /* -1: the default */
 	bool listing;                    /* write "listing" */
+	bool no_content;                 /* the source makes its own content digest: none here */
 	int64_t clamp_mtime;             /* INT64_MAX: none */
 	int fill_root;                   /* >= 0: also unpacked below this root (design.md 3.14, the tee) */
 	struct fill_opts *fill;
 };
 struct pack_facts {
-	struct digest diff, blob, content;       /* blob zero without comp; content: content_sink_new's */
+	struct digest diff, blob, content;       /* blob zero without comp; content: content_sink_new's, or zero */
 	uint64_t tar_size, blob_size, entries, bytes;
 };
 int pack_run(const struct pack_req *r, struct pack_facts *ret, struct err **e);
