@@ -252,13 +252,14 @@ void ref_print(const struct ref *r, struct buf *out)
 
 void ref_familiar(const struct ref *r, struct buf *out)
 {
-	struct slice repo = slice_of(r->repo);
+	struct slice repo = slice_of(r->repo), first = repo, rest = SLICE_NONE;
+	bool hub = strcmp(r->domain, "docker.io") == 0, path = slice_cut(repo, '/', &first, &rest);
+	bool official = hub && path && slice_is(first, "library") && !slice_find(rest, '/');
 
-	if (strcmp(r->domain, "docker.io") != 0)
+	/* Only what would be read as the same name again is left out. */
+	if (!hub || is_domain(first))
 		buf_printf(out, "%s/", r->domain);
-	else if (slice_starts(repo, "library/") && !is_domain(slice_skip(repo, 8)))
-		repo = slice_skip(repo, 8);
-	buf_slice(out, repo);
+	buf_slice(out, official && !is_domain(rest) ? rest : repo);
 	print_rest(r, false, out);
 }
 
