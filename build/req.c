@@ -23,12 +23,10 @@ void strs_clear(struct strs *s)
 
 const char *const *strs_null(struct strs *s)
 {
-	if (!s->v) {
-		s->cap = 8;
-		s->v = mem_array(s->cap, sizeof(*s->v));
-	}
-	s->v[s->n] = NULL;
-	return (const char *const *)s->v;
+	static const char *const none[] = { NULL };
+
+	/* strs_add() keeps the NULL behind the last one. */
+	return s->v ? (const char *const *)s->v : none;
 }
 
 void output_spec_clear(struct output_spec *o)
