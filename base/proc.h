@@ -28,3 +28,5 @@ void proc_killp(struct proc **p);                               /* for AUTO: kil
 
 int proc_wait(pid_t pid, int *ret_status, struct err **e);      /* status as 0-255 or 128+signal */
 int proc_pidfd(pid_t pid);                                      /* -1 with errno */
+/* fork with CLONE_NEW* flags; -1 with errno. */
+pid_t proc_clone(unsigned long flags);

@@ -148,17 +148,6 @@ static void child_run(int ctl, bool ids, char *const env[])
 	child_failed(ZYGOTE_FD, STAGE_EXEC);
 }
 
-/* clone(2), not clone3: container seccomp profiles answer ENOSYS to the latter. A new stack is not needed without
- * CLONE_VM. Argument order differs on s390. */
-static pid_t raw_clone(unsigned long flags)
-{
-#ifdef __s390x__
-	return (pid_t)syscall(SYS_clone, 0UL, flags | SIGCHLD, NULL, NULL, 0UL);
-#else
-	return (pid_t)syscall(SYS_clone, flags | SIGCHLD, 0UL, NULL, NULL, 0UL);
-#endif
-}
-
 static int clone_refused(bool userns, struct err **e)
 {
 	int code = errno;
@@ -186,14 +175,19 @@ static int zygote_try(struct zygote *z, const struct idmap *m, char *const env[]
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
 		return err_errno(e, ERR_HOST, errno, "cannot make a socket pair");
 
+	/* While it waits for its maps, the child's files in /proc have to belong to the user (executor.md 1, rule 3), and it
+	 * inherits whether they do. A program that was executed is dumpable again; main is not. */
+	int dumpable = prctl(PR_GET_DUMPABLE);
+	prctl(PR_SET_DUMPABLE, 1);
 	/* Without pid namespaces (limit 0) it works too; then the death signals of the workers have to do. */
-	z->pid = raw_clone(flags | CLONE_NEWPID);
+	z->pid = proc_clone(flags | CLONE_NEWPID);
 	if (z->pid < 0 && errno == ENOSPC)
-		z->pid = raw_clone(flags);
+		z->pid = proc_clone(flags);
 	if (z->pid == 0)
 		child_run(sv[1], userns, env);
 	if (z->pid < 0)
 		clone_refused(userns, e);
+	prctl(PR_SET_DUMPABLE, dumpable);
 	fd_closep(&sv[1]);
 	z->ctl = sv[0];
 	if (z->pid < 0 || idmap_write(m, z->pid, e) < 0 || zygote_send(z->ctl, &go, -1, e) < 0) {
