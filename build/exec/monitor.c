@@ -1,0 +1,346 @@
+/* build/exec/monitor.c - one process for each step: it owns the step's mounts, starts process 1 and waits for it.
+ *
+ * It stays outside the step's pid namespace, so that process 1 can be the user's command (spec/executor.md 1). When the
+ * command is over it goes back to the zygote's mount namespace: the step's own, with all that is mounted in it, is gone
+ * then, and what it had to make for mount points can be removed.
+ */
+#include "build/exec/box.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/proc.h"
+#include "layers/owner.h"
+#include "layers/snap_mnt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MESSAGE_MAX = 64 << 10 };
+
+static int enter_namespaces(struct box *b, struct err **e)
+{
+	int flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | (b->spec->net == RUN_NET_HOST ? 0 : CLONE_NEWNET);
+
+	b->outside = openat(AT_FDCWD, "/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (b->outside < 0)
+		return err_errno(e, ERR_HOST, errno, "cannot open the mount namespace");
+	if (unshare(flags | CLONE_NEWCGROUP) < 0 && unshare(flags) < 0) {
+		int code = errno;
+
+		err_errno(e, ERR_HOST, code, "cannot create the step's namespaces");
+		return code == ENOSPC ? err_hint(e, "raise user.max_mnt_namespaces, user.max_ipc_namespaces, user.max_uts_namespaces "
+						    "and user.max_net_namespaces") : -1;
+	}
+	if (sethostname(b->spec->hostname, strlen(b->spec->hostname)) < 0)
+		return err_errno(e, ERR_STEP, errno, "cannot set the host name '%s'", b->spec->hostname);
+	return 0;
+}
+
+/* Our /dev/null masks files, so it has to be the one (threats C4). */
+static int open_null(struct box *b, struct err **e)
+{
+	struct stat st;
+
+	b->null = openat(AT_FDCWD, "/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (b->null < 0 || fstat(b->null, &st) < 0)
+		return err_errno(e, ERR_HOST, errno, "cannot open '/dev/null'");
+	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
+		return err_set(e, ERR_HOST, "'/dev/null' of this host is not the null device");
+	return 0;
+}
+
+/* Upper and work, the scratch directory, and the tmpfs with our files on it. */
+static int make_dirs(struct box *b, struct err **e)
+{
+	static const struct mnt_opt opt[] = { { "mode", "0711" }, { NULL, NULL } };
+	const struct run_spec *s = b->spec;
+	AUTO(mem_freep) char *fs = mem_printf("%s/fs", s->snap);
+	AUTO(mem_freep) char *work = mem_printf("%s/work", s->snap);
+	AUTO(mem_freep) char *root = mem_printf("%s/root", s->snap);
+	AUTO(fd_closep) int upper = -1;
+	AUTO(fd_closep) int on = -1;
+	struct owner own = { .any = false };
+	bool recorded = false;
+
+	if (at_mkdirs(b->store, fs, 0700, e) < 0 || at_mkdirs(b->store, work, 0700, e) < 0 ||
+	    at_mkdirs(b->store, root, 0700, e) < 0)
+		return -1;
+	upper = at_open_store(b->store, fs, O_RDONLY | O_DIRECTORY, 0, e);
+	if (upper < 0)
+		return -1;
+	owner_init(&own);
+	if (owner_set(&own, upper, -1, NULL, s->root_uid, s->root_gid, &recorded, e) < 0)
+		return -1;
+	if (fchmod(upper, s->root_mode & 07777) < 0)
+		return err_errno(e, ERR_HOST, errno, "cannot set the mode of the new root");
+
+	b->at = mem_printf("%s/%s", s->store, root);
+	on = at_open_store(b->store, root, O_PATH | O_DIRECTORY, 0, e);
+	b->files = mnt_new("tmpfs", opt, MNT_NOSUID | MNT_NODEV, e);
+	if (on < 0 || b->files < 0 || mnt_attach(b->files, on, b->at, e) < 0)
+		return -1;
+	if (mkdirat(b->files, "empty", 0555) < 0)
+		return err_errno(e, ERR_HOST, errno, "cannot make an empty directory");
+	return 0;
+}
+
+static int mount_root(struct box *b, struct err **e)
+{
+	const struct run_spec *s = b->spec;
+	AUTO(mem_freep) char *fs = mem_printf("%s/fs", s->snap);
+	AUTO(mem_freep) char *work = mem_printf("%s/work", s->snap);
+	struct snap_mount m = { b->store, (const char *const *)s->lower, s->nlower, fs, work, b->at };
+	pid_t server = 0;
+
+	if (b->driver->mount(&m, &server, e) < 0)
+		return err_wrap(e, "cannot mount the root file system");
+	MEM_ROOM(b->server, b->nserver, b->servercap);
+	b->server[b->nserver++] = server;
+	b->root = openat(AT_FDCWD, b->at, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (b->root < 0)
+		return err_errno(e, ERR_HOST, errno, "cannot open the root file system");
+	return 0;
+}
+
+static int build_box(struct box *b, struct err **e)
+{
+	AUTO(mem_freep) int *mounts = mem_array(b->spec->nmount + 1, sizeof(*mounts));
+
+	b->driver = snap_find(b->spec->driver);
+	if (!b->driver)
+		return err_set(e, ERR_BUG, "unknown storage driver '%s'", b->spec->driver);
+	if (enter_namespaces(b, e) < 0 || open_null(b, e) < 0)
+		return -1;
+	b->store = openat(AT_FDCWD, b->spec->store, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (b->store < 0)
+		return err_errno(e, ERR_HOST, errno, "cannot open the store '%s'", b->spec->store);
+	if (make_dirs(b, e) < 0 || net_start(b, e) < 0 || mount_prepare(b, mounts, e) < 0 || mount_root(b, e) < 0 ||
+	    fixed_mount(b, e) < 0 || fixed_etc(b, e) < 0 || mount_attach_all(b, mounts, e) < 0)
+		return -1;
+	return user_resolve(b->root, b->spec->user, &b->user, e);
+}
+
+/* ---- waiting */
+
+struct wait {
+	pid_t pid;
+	int pidfd, status;              /* status: the payload's pipe */
+	struct buf said;
+	int64_t deadline;               /* 0: none */
+	bool cancelled, timed_out, killed;
+};
+
+static void wait_kill(struct wait *w)
+{
+	/* Process 1: everything in its namespace goes with it. */
+	(void)syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL, 0);
+	w->killed = true;
+}
+
+static int wait_for(const struct box *b, struct wait *w, struct err **e)
+{
+	for (;;) {
+		struct pollfd f[3] = { { w->pidfd, POLLIN, 0 }, { w->killed ? -1 : job_fd(b->self), POLLIN | POLLRDHUP, 0 },
+				       { w->status, POLLIN, 0 } };
+		int timeout = -1;
+
+		if (w->deadline && !w->killed) {
+			int64_t left = w->deadline - clock_ns();
+
+			timeout = left <= 0 ? 0 : left / 1000000 > 3600000 ? 3600000 : (int)(left / 1000000 + 1);
+		}
+		if (poll(f, 3, timeout) < 0 && errno != EINTR)
+			return err_errno(e, ERR_HOST, errno, "cannot wait for the step");
+		if (f[2].revents) {
+			char block[4096];
+			ssize_t n = fd_read(w->status, block, sizeof(block), NULL);
+
+			if (n > 0)
+				buf_add(&w->said, block, (size_t)n);
+			else
+				fd_closep(&w->status);
+		}
+		if (f[1].revents) {
+			w->cancelled = true;
+			wait_kill(w);
+		} else if (w->deadline && !w->killed && clock_ns() >= w->deadline) {
+			w->timed_out = true;
+			wait_kill(w);
+		}
+		/* The pipe's end first: it holds why the command did not start. */
+		if (f[0].revents && w->status < 0)
+			return 0;
+	}
+}
+
+/* What the payload said before it became the command, if it did not. 1: nothing. */
+static int payload_said(const struct wait *w, struct run_result *r, struct err **e)
+{
+	struct payload_message m;
+	struct slice text;
+
+	if (w->said.n < sizeof(m))
+		return 1;
+	memcpy(&m, w->said.p, sizeof(m));
+	text = slice_skip(buf_view(&w->said), sizeof(m));
+	if (m.kind == PAYLOAD_SETUP) {
+		err_unpack(text, e);
+		return -1;
+	}
+	r->status = (int)m.code;
+	r->reason = mem_strn(text.p, text.n);
+	return 0;
+}
+
+static int wait_result(struct wait *w, struct run_result *r, struct err **e)
+{
+	struct rusage ru;
+	int wstatus = 0;
+
+	while (wait4(w->pid, &wstatus, 0, &ru) < 0)
+		if (errno != EINTR)
+			return err_errno(e, ERR_HOST, errno, "cannot wait for the step");
+	r->user_us = ru.ru_utime.tv_sec * 1000000LL + ru.ru_utime.tv_usec;
+	r->sys_us = ru.ru_stime.tv_sec * 1000000LL + ru.ru_stime.tv_usec;
+	r->max_rss = (uint64_t)ru.ru_maxrss * 1024;
+	if (w->cancelled)
+		return err_set(e, ERR_HOST, "the step was cancelled");
+
+	int rc = payload_said(w, r, e);
+
+	if (rc <= 0)
+		return rc;
+	r->status = WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
+	r->timed_out = w->timed_out;
+	if (w->timed_out)
+		r->status = 124;
+	else if (WIFSIGNALED(wstatus) && WTERMSIG(wstatus) == SIGKILL)
+		r->reason = mem_str("killed, possibly because memory ran out");
+	return 0;
+}
+
+static int run_payload(struct box *b, const int out[2], struct run_result *r, struct err **e)
+{
+	AUTO(fd_closep) int far = -1;
+	AUTO(buf_freep) struct buf said = BUF_MAX(MESSAGE_MAX + sizeof(struct payload_message));
+	struct wait w = { .pidfd = -1, .status = -1 };
+	int st[2] = { -1, -1 }, rc;
+
+	if (fd_pipe(st, e) < 0)
+		return -1;
+	far = st[1];
+	w.said = said;
+	w.status = st[0];
+	if (b->spec->timeout_s)
+		w.deadline = clock_ns() + (int64_t)b->spec->timeout_s * 1000000000;
+	w.pid = proc_clone(CLONE_NEWPID);
+	if (w.pid == 0) {
+		close(st[0]);
+		payload_run(b, out, far);
+	}
+	if (w.pid < 0) {
+		int code = errno;
+
+		fd_closep(&w.status);
+		err_errno(e, ERR_HOST, code, "cannot create the step's pid namespace");
+		return code == ENOSPC ? err_hint(e, "raise user.max_pid_namespaces") : -1;
+	}
+	fd_closep(&far);
+	w.pidfd = proc_pidfd(w.pid);
+	rc = w.pidfd < 0 ? err_errno(e, ERR_HOST, errno, "cannot watch the step") : wait_for(b, &w, e);
+	if (rc < 0)
+		kill(w.pid, SIGKILL);
+	if (wait_result(&w, r, rc < 0 ? NULL : e) < 0)
+		rc = -1;
+	said = w.said;
+	fd_closep(&w.pidfd);
+	fd_closep(&w.status);
+	return rc;
+}
+
+/* ---- afterwards */
+
+static void end_helpers(struct box *b)
+{
+	for (size_t i = 0; i < b->nhelper; i++) {
+		int status;
+
+		kill(b->helper[i], SIGKILL);
+		(void)proc_wait(b->helper[i], &status, NULL);
+	}
+	b->nhelper = 0;
+}
+
+/* The root's mount goes with the last descriptor on it; then the upper is brought into the one form. */
+static int leave_box(struct box *b, struct err **e)
+{
+	const struct run_spec *s = b->spec;
+	AUTO(mem_freep) char *fs = mem_printf("%s/fs", s->snap);
+	AUTO(mem_freep) char *work = mem_printf("%s/work", s->snap);
+	struct snap_mount m = { -1, (const char *const *)s->lower, s->nlower, fs, work, b->at };
+	AUTO(fd_closep) int store = -1;
+
+	end_helpers(b);
+	if (setns(b->outside, CLONE_NEWNS) < 0)
+		return err_errno(e, ERR_HOST, errno, "cannot leave the step's mounts");
+	target_remove_made(b);
+	fd_closep(&b->root);
+	fd_closep(&b->proc);
+	fd_closep(&b->store);
+	fd_closep(&b->files);
+	fd_closep(&b->null);
+	store = openat(AT_FDCWD, s->store, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (store < 0)
+		return err_errno(e, ERR_HOST, errno, "cannot open the store '%s'", s->store);
+	m.store = store;
+	for (size_t i = 0; i < b->nserver; i++)
+		if (b->server[i] > 0 && b->driver->unmount(&m, b->server[i], e) < 0)
+			return -1;
+	return b->driver->freeze(&m, e);
+}
+
+static void box_clear(struct box *b)
+{
+	end_helpers(b);
+	user_clear(&b->user);
+	free(b->at);
+	free(b->server);
+	free(b->helper);
+	free(b->held);               /* the locks fall with the process, after the mounts */
+}
+
+static void result_clear(struct run_result *r)
+{
+	free(r->reason);
+}
+
+int run_job(struct job_self *self, struct slice in, const int *fds, size_t nfds, struct buf *out, struct err **e)
+{
+	AUTO(run_spec_clear) struct run_spec spec = { .store = NULL };
+	AUTO(box_clear) struct box b = { .spec = &spec, .self = self, .store = -1, .outside = -1, .files = -1, .root = -1,
+					 .proc = -1, .null = -1 };
+	AUTO(result_clear) struct run_result r = { .status = 0 };
+
+	if (nfds != 2)
+		return err_set(e, ERR_BUG, "a step needs two pipes");
+	job_graceful(self);
+	umask(0);
+	if (run_spec_unpack(in, &spec, e) < 0 || build_box(&b, e) < 0)
+		return -1;
+	job_tell(self, RUN_READY, SLICE_NONE);
+	if (run_payload(&b, fds, &r, e) < 0 || leave_box(&b, e) < 0)
+		return -1;
+	run_result_put(out, &r);
+	return 0;
+}

@@ -1,0 +1,134 @@
+/* build/exec/mount_cache.c - RUN --mount=type=cache: a directory of the store that outlives the step.
+ *
+ * Its content is the container's: nothing outside follows a link in it (spec/threats.md C8). Owner and mode are set once,
+ * when it is made. Locks are on the directory itself and held by this process until the step ends.
+ *
+ *   shared     no lock            locked     one step after the other
+ *   private    a sibling <dir>.N that nobody uses, kept for the next time
+ */
+#include "build/exec/box.h"
+
+#include "base/mem.h"
+#include "layers/snap_mnt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+enum { PRIVATE_MAX = 1000, LOCK_POLL_MS = 50 };
+
+/* Made under another name first: whoever sees it sees it with its owner and mode. */
+static int cache_make(struct box *b, const struct run_mount *m, const char *path, struct err **e)
+{
+	AUTO(fd_closep) int parent = -1;
+	AUTO(fd_closep) int dir = -1;
+	const char *name = NULL;
+	char fresh[33];
+
+	if (at_parent(b->store, path, &parent, &name, e) != 0)
+		return *e ? -1 : err_set(e, ERR_HOST, "the store has no directory for '%s'", path);
+	at_random_name(fresh);
+	if (at_mkdir(parent, fresh, 0700, e) < 0)
+		return -1;
+	dir = at_open_store(parent, fresh, O_RDONLY | O_DIRECTORY, 0, e);
+	if (dir < 0 || (m->has_perm && box_own(dir, m->uid, m->gid, e) < 0))
+		return -1;
+	if (fchmod(dir, m->has_perm ? m->mode & 07777 : 0755) < 0)
+		return err_errno(e, ERR_HOST, errno, "cannot set the mode of a cache directory");
+	if (renameat2(parent, fresh, parent, name, RENAME_NOREPLACE) < 0) {
+		int code = errno;
+
+		(void)at_rmtree(parent, fresh, NULL);
+		if (code != EEXIST && code != ENOTEMPTY)
+			return err_errno(e, ERR_HOST, code, "cannot make the cache directory");
+	}
+	return 0;
+}
+
+static int cache_open(struct box *b, const struct run_mount *m, const char *path, int *ret, struct err **e)
+{
+	int rc = at_try_store(b->store, path, O_RDONLY | O_DIRECTORY, ret, e);
+
+	if (rc != AT_MISSING)
+		return rc;
+	if (cache_make(b, m, path, e) < 0)
+		return -1;
+	*ret = at_open_store(b->store, path, O_RDONLY | O_DIRECTORY, 0, e);
+	return *ret < 0 ? -1 : 0;
+}
+
+/* 1: somebody else has it. */
+static int cache_lock(int dir, struct err **e)
+{
+	if (flock(dir, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	return errno == EWOULDBLOCK || errno == EINTR ? 1 : err_errno(e, ERR_HOST, errno, "cannot lock the cache directory");
+}
+
+static int cache_locked(struct box *b, const struct run_mount *m, int *ret, struct err **e)
+{
+	AUTO(fd_closep) int dir = -1;
+	int rc;
+
+	if (cache_open(b, m, m->cache, &dir, e) < 0)
+		return -1;
+	while ((rc = cache_lock(dir, e)) == 1)
+		if (box_cancelled(b, LOCK_POLL_MS))
+			return err_set(e, ERR_HOST, "cancelled while waiting for a cache mount");
+	if (rc == 0)
+		*ret = fd_take(&dir);
+	return rc;
+}
+
+static int cache_private(struct box *b, const struct run_mount *m, int *ret, struct err **e)
+{
+	for (unsigned i = 0; i < PRIVATE_MAX; i++) {
+		AUTO(mem_freep) char *path = i ? mem_printf("%s.%u", m->cache, i) : mem_str(m->cache);
+		AUTO(fd_closep) int dir = -1;
+		int rc;
+
+		if (cache_open(b, m, path, &dir, e) < 0)
+			return -1;
+		rc = cache_lock(dir, e);
+		if (rc == 0)
+			*ret = fd_take(&dir);
+		if (rc != 1)
+			return rc;
+	}
+	return err_set(e, ERR_LIMIT, "%d private copies of one cache mount are in use", PRIVATE_MAX);
+}
+
+static int cache_prepare(struct box *b, const struct run_mount *m, int *ret, struct err **e)
+{
+	AUTO(fd_closep) int dir = -1;
+	AUTO(fd_closep) int sub = -1;
+	AUTO(fd_closep) int mount = -1;
+	const char *path = m->source && *m->source ? m->source : "/";
+	int rc;
+
+	if (m->nlower > 0)
+		return err_set(e, ERR_INPUT, "a cache mount with from= cannot be filled yet by this version; leave from= out");
+	rc = m->lock_exclusive ? cache_locked(b, m, &dir, e) :
+	     m->lock_private   ? cache_private(b, m, &dir, e) :
+				 cache_open(b, m, m->cache, &dir, e);
+	if (rc < 0)
+		return -1;
+	rc = at_try(dir, path, O_PATH, &sub, e);
+	if (rc == AT_MISSING) {
+		if (at_mkdirs(dir, path, 0755, e) < 0)
+			return -1;
+		sub = at_open(dir, path, O_PATH, 0, e);
+	}
+	if (sub < 0)
+		return -1;
+	mount = mnt_clone(sub, "", false, e);
+	if (mount < 0 || mnt_attr(mount, false, MNT_NODEV | (m->readonly ? MNT_RDONLY : 0), e) < 0)
+		return -1;
+	box_hold(b, fd_take(&dir));
+	*ret = fd_take(&mount);
+	return 0;
+}
+
+const struct mount_type mount_cache = { .prepare = cache_prepare };

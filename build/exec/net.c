@@ -1,0 +1,157 @@
+/* build/exec/net.c - what network a step sees: the host's, none, or a private one through pasta (spec/executor.md 11).
+ *
+ * The monitor is already in the step's network namespace when it comes here. pasta is its child, in the foreground, so it
+ * ends with the step; it is ready when a default route is there.
+ */
+#include "build/exec/box.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/proc.h"
+#include "layers/snap_mnt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FORWARDER "169.254.1.1"
+enum { READY_MS = 10000, POLL_MS = 5 };
+
+static int lo_up(struct err **e)
+{
+	AUTO(fd_closep) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq r = { .ifr_name = "lo" };
+
+	if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &r) < 0)
+		return err_errno(e, ERR_HOST, errno, "cannot look at the loopback interface");
+	r.ifr_flags |= IFF_UP;
+	if (ioctl(fd, SIOCSIFFLAGS, &r) < 0)
+		return err_errno(e, ERR_HOST, errno, "cannot start the loopback interface");
+	return 0;
+}
+
+/* The namespace as a file: pasta drops its capabilities before it opens it, so /proc/PID/ns/net would be refused. */
+static int netns_file(struct box *b, char **ret, struct err **e)
+{
+	AUTO(mem_freep) char *name = mem_printf("n%u", b->nfile++);
+	AUTO(fd_closep) int file = openat(b->files, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	AUTO(fd_closep) int mount = mnt_clone(AT_FDCWD, "/proc/self/ns/net", false, e);
+
+	if (mount < 0)
+		return -1;
+	if (file < 0)
+		return err_errno(e, ERR_HOST, errno, "cannot make a file for the network namespace");
+	if (mnt_attach(mount, file, "the network namespace", e) < 0)
+		return -1;
+	*ret = mem_printf("%s/%s", b->at, name);
+	return 0;
+}
+
+static bool has_route(void)
+{
+	AUTO(fd_closep) int fd = openat(AT_FDCWD, "/proc/self/net/route", O_RDONLY | O_CLOEXEC);
+	AUTO(buf_freep) struct buf text = BUF_MAX(64 << 10);
+
+	return fd >= 0 && fd_read_all(fd, &text, NULL) == 0 && text.p && strstr(text.p, "\t00000000\t");
+}
+
+static pid_t pasta_fork(struct box *b, const char *program, const char *netns)
+{
+	const char *argv[] = { program, "--foreground", "--config-net", "-t", "none", "-u", "none", "-T", "none", "-U", "none",
+			       "--no-map-gw", "--dns-forward", FORWARDER, "--quiet", "--netns", netns, NULL };
+	char *env[] = { NULL };
+	pid_t self = getpid(), pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() == self)
+			execve(program, (char *const *)argv, env);
+		_exit(127);
+	}
+	return pid;
+}
+
+static int pasta_start(struct box *b, struct err **e)
+{
+	AUTO(mem_freep) char *program = proc_find("pasta");
+	AUTO(mem_freep) char *netns = NULL;
+	int64_t until = clock_ns() + (int64_t)READY_MS * 1000000;
+	pid_t pid;
+
+	if (!program) {
+		err_set(e, ERR_HOST, "a private network needs 'pasta', which is not installed");
+		return err_hint(e, "install the package passt, or use --network=host or --network=none");
+	}
+	if (netns_file(b, &netns, e) < 0)
+		return -1;
+	pid = pasta_fork(b, program, netns);
+	if (pid < 0)
+		return err_errno(e, ERR_HOST, errno, "cannot start pasta");
+	box_helper(b, pid);
+	while (!has_route()) {
+		int status;
+
+		if (waitpid(pid, &status, WNOHANG) == pid) {
+			b->nhelper--;
+			err_set(e, ERR_HOST, "pasta could not set up the private network");
+			return err_hint(e, "pasta needs a default route on the host; use --network=host or --network=none");
+		}
+		if (clock_ns() > until)
+			return err_set(e, ERR_HOST, "pasta was not ready within %d seconds", READY_MS / 1000);
+		if (box_cancelled(b, POLL_MS))
+			return err_set(e, ERR_HOST, "cancelled while the network started");
+	}
+	return 0;
+}
+
+int net_start(struct box *b, struct err **e)
+{
+	if (b->spec->net == RUN_NET_HOST)
+		return 0;
+	if (lo_up(e) < 0)
+		return -1;
+	return b->spec->net == RUN_NET_PRIVATE ? pasta_start(b, e) : 0;
+}
+
+/* Lines of the host's file that also hold in a private network: not its loopback servers. */
+static void resolv_private(struct slice host, struct buf *out)
+{
+	buf_str(out, "nameserver " FORWARDER "\n");
+	while (host.n > 0) {
+		struct slice line = host, rest = SLICE_NONE;
+
+		if (!slice_cut(host, '\n', &line, &rest))
+			rest = SLICE_NONE;
+		host = rest;
+		if (slice_starts(line, "search ") || slice_starts(line, "options ") || slice_starts(line, "domain ")) {
+			buf_slice(out, line);
+			buf_char(out, '\n');
+		}
+	}
+}
+
+int net_resolv(const struct box *b, struct buf *out, struct err **e)
+{
+	AUTO(fd_closep) int fd = -1;
+	AUTO(buf_freep) struct buf host = BUF_MAX(1 << 20);
+
+	if (b->spec->net == RUN_NET_NONE)
+		return 0;
+	fd = openat(AT_FDCWD, "/etc/resolv.conf", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 && errno != ENOENT)
+		return err_errno(e, ERR_HOST, errno, "cannot read '/etc/resolv.conf' of this host");
+	if (fd >= 0 && fd_read_all(fd, &host, e) < 0)
+		return -1;
+	if (b->spec->net == RUN_NET_HOST)
+		buf_slice(out, buf_view(&host));
+	else
+		resolv_private(buf_view(&host), out);
+	return 0;
+}
