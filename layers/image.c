@@ -85,11 +85,6 @@ void manifest_clear(struct manifest *m)
 	*m = (struct manifest){ 0 };
 }
 
-static void manifest_clearp(struct manifest *m)
-{
-	manifest_clear(m);
-}
-
 static void *jval_first_of(const struct jval *obj)
 {
 	return obj && jval_type(obj) == JT_OBJ ? jval_first(obj) : NULL;
@@ -245,7 +240,7 @@ static int manifest_read(const struct jval *doc, const char *media_type, struct 
 
 int manifest_parse(struct slice bytes, const char *media_type, struct manifest *ret, struct err **e)
 {
-	AUTO(manifest_clearp) struct manifest m = { 0 };
+	AUTO(manifest_clear) struct manifest m = { 0 };
 	AUTO(jval_freep) struct jval *doc = NULL;
 	struct digest d;
 
@@ -425,14 +420,9 @@ static int config_read(const struct manifest *m, struct image *im, struct err **
 	return diff_ids(im->config, m, im, e);
 }
 
-static void image_clearp(struct image *im)
-{
-	image_clear(im);
-}
-
 int image_from(const struct manifest *m, struct slice config, struct image *ret, struct err **e)
 {
-	AUTO(image_clearp) struct image im = { 0 };
+	AUTO(image_clear) struct image im = { 0 };
 	const char *type = m->config.media_type;
 	struct digest d;
 

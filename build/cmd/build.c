@@ -2,11 +2,6 @@
 #include "build/cmd/build.h"
 #include "build/ui/ui.h"
 
-static void req_clearp(struct build_req *r)
-{
-	req_clear(r);
-}
-
 static void done_clearp(struct build_done *d)
 {
 	buf_free(&d->text);
@@ -23,7 +18,7 @@ static void tell(struct app *a, const struct build_req *r, const struct build_do
 
 static int build_main(struct app *a, void *opts, struct strs *pos, struct err **e)
 {
-	AUTO(req_clearp) struct build_req r = { 0 };
+	AUTO(req_clear) struct build_req r = { 0 };
 	AUTO(done_clearp) struct build_done done = { 0 };
 	struct build_opts *o = opts;
 

@@ -99,6 +99,17 @@ int cmd_words(const struct cmd *c, const struct strs *pos, size_t min, size_t ma
 	return err_set(e, ERR_USAGE, "kiln %s does not know what to do with '%s'; see 'kiln %s --help'", c->name, pos->v[max], c->name);
 }
 
+int cmd_image(struct app *a, const char *text, struct name_record *ret, struct image *ret_image, struct err **e)
+{
+	int rc = imagestore_find(a, text, ret, e);
+
+	if (rc == IMAGE_MISS) {
+		err_set(e, ERR_USAGE, "there is no image '%s' in the store", text);
+		return err_hint(e, "'kiln images' lists what there is; 'kiln pull' fetches from a registry");
+	}
+	return rc < 0 ? -1 : ret_image ? imagestore_load(a, ret, ret_image, e) : 0;
+}
+
 int cmd_print(const struct buf *b, struct err **e)
 {
 	if (buf_ok(b, "the output", e) < 0 || fd_write_all(STDOUT_FILENO, b->p, b->n, e) < 0)

@@ -8,16 +8,6 @@
 #include "layers/config.h"
 #include "parser/flags.h"
 
-static void image_clearp(struct image *im)
-{
-	image_clear(im);
-}
-
-static void record_clearp(struct name_record *r)
-{
-	name_record_clear(r);
-}
-
 struct records {
 	struct name_record *v;
 	size_t n;
@@ -37,17 +27,6 @@ static int list(struct app *a, struct records *ret, struct err **e)
 	if (bad)
 		report_note(a->report, REPORT_WARNING, "%zu names in the store cannot be read; see 'kiln check'", bad);
 	return 0;
-}
-
-static int find(struct app *a, const char *text, struct name_record *ret, struct err **e)
-{
-	int rc = imagestore_find(a, text, ret, e);
-
-	if (rc == IMAGE_MISS) {
-		err_set(e, ERR_USAGE, "there is no image '%s' in the store", text);
-		return err_hint(e, "'kiln images' lists what there is");
-	}
-	return rc;
 }
 
 static bool is_untagged(const struct name_record *r)
@@ -214,9 +193,9 @@ const struct cmd cmd_images = {
 
 static int tag_main(struct app *a, void *opts, struct strs *pos, struct err **e)
 {
-	AUTO(record_clearp) struct name_record r = { 0 };
+	AUTO(name_record_clear) struct name_record r = { 0 };
 
-	if (cmd_words(&cmd_tag, pos, 2, SIZE_MAX, e) < 0 || find(a, pos->v[0], &r, e) < 0)
+	if (cmd_words(&cmd_tag, pos, 2, SIZE_MAX, e) < 0 || cmd_image(a, pos->v[0], &r, NULL, e) < 0)
 		return -1;
 	AUTO(mem_freep) char *old = mem_str(r.name);
 	for (size_t i = 1; i < pos->n; i++) {
@@ -272,7 +251,7 @@ static int rmi_name(struct app *a, const char *name, struct buf *out, struct err
 /* A word that is a name removes that name; an id removes every name of its image, if that is one or --force. */
 static int rmi_one(struct app *a, const struct rmi_opts *o, const char *word, struct buf *out, struct err **e)
 {
-	AUTO(record_clearp) struct name_record r = { 0 };
+	AUTO(name_record_clear) struct name_record r = { 0 };
 	AUTO(records_clear) struct records all = { 0 };
 	size_t names = 0;
 	int rc = imagestore_find(a, word, &r, e);
@@ -377,10 +356,10 @@ static int inspect_main(struct app *a, void *opts, struct strs *pos, struct err 
 	if (cmd_words(&cmd_inspect, pos, 1, SIZE_MAX, e) < 0)
 		return -1;
 	for (size_t i = 0; i < pos->n; i++) {
-		AUTO(record_clearp) struct name_record r = { 0 };
-		AUTO(image_clearp) struct image im = { 0 };
+		AUTO(name_record_clear) struct name_record r = { 0 };
+		AUTO(image_clear) struct image im = { 0 };
 
-		if (find(a, pos->v[i], &r, e) < 0 || imagestore_load(a, &r, &im, e) < 0)
+		if (cmd_image(a, pos->v[i], &r, &im, e) < 0)
 			return -1;
 		struct jval *o = record_json(&r);
 		jval_set(o, "layers", layers_json(&im));
@@ -465,14 +444,14 @@ static void history_json(const struct line *l, const struct image_layer *layer, 
 
 static int history_main(struct app *a, void *opts, struct strs *pos, struct err **e)
 {
-	AUTO(record_clearp) struct name_record r = { 0 };
-	AUTO(image_clearp) struct image im = { 0 };
+	AUTO(name_record_clear) struct name_record r = { 0 };
+	AUTO(image_clear) struct image im = { 0 };
 	AUTO(table_clear) struct table t = { .columns = 3, .right = 4 };
 	AUTO(jval_freep) struct jval *json = jval_arr();
 	AUTO(buf_freep) struct buf out = BUF_MAX(64 << 20);
 	struct history_opts *o = opts;
 
-	if (cmd_words(&cmd_history, pos, 1, 1, e) < 0 || find(a, pos->v[0], &r, e) < 0 || imagestore_load(a, &r, &im, e) < 0)
+	if (cmd_words(&cmd_history, pos, 1, 1, e) < 0 || cmd_image(a, pos->v[0], &r, &im, e) < 0)
 		return -1;
 	table_cell(&t, "CREATED");
 	table_cell(&t, "CREATED BY");

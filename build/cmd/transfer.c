@@ -9,21 +9,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-static void ref_clearp(struct ref *r)
-{
-	ref_clear(r);
-}
-
-static void image_clearp(struct image *im)
-{
-	image_clear(im);
-}
-
-static void record_clearp(struct name_record *r)
-{
-	name_record_clear(r);
-}
-
 static int parse_ref(const char *text, struct ref *ret, struct err **e)
 {
 	if (ref_parse(slice_of(text), ret, e) < 0) {
@@ -40,17 +25,6 @@ static int wanted(const char *text, struct platform *ret, struct err **e)
 		return platform_parse(slice_of(text), ret, e);
 	platform_host(ret);
 	return 0;
-}
-
-static int find(struct app *a, const char *text, struct name_record *r, struct image *im, struct err **e)
-{
-	int rc = imagestore_find(a, text, r, e);
-
-	if (rc == IMAGE_MISS) {
-		err_set(e, ERR_USAGE, "there is no image '%s' in the store", text);
-		return err_hint(e, "'kiln images' lists what there is; 'kiln pull' fetches from a registry");
-	}
-	return rc < 0 ? -1 : imagestore_load(a, r, im, e);
 }
 
 /* ---- pull */
@@ -94,7 +68,7 @@ static void pulled_json(const char *name, const struct pulled *p, struct jval *l
 static int pull_one(struct app *a, struct pull_opts *o, const char *text, const struct platform *p, struct jval *json, struct buf *out,
 		    struct err **e)
 {
-	AUTO(ref_clearp) struct ref ref = { 0 };
+	AUTO(ref_clear) struct ref ref = { 0 };
 	AUTO(pulled_clear) struct pulled pulled = { 0 };
 	AUTO(buf_freep) struct buf name = BUF_MAX(8192);
 	struct transfer_opts t = cmd_transfer(a, &o->net, ERR_SOURCE);
@@ -195,16 +169,16 @@ static int push_print(const struct push_opts *o, const char *name, const struct 
 
 static int push_main(struct app *a, void *opts, struct strs *pos, struct err **e)
 {
-	AUTO(record_clearp) struct name_record r = { 0 };
-	AUTO(image_clearp) struct image im = { 0 };
-	AUTO(ref_clearp) struct ref ref = { 0 };
+	AUTO(name_record_clear) struct name_record r = { 0 };
+	AUTO(image_clear) struct image im = { 0 };
+	AUTO(ref_clear) struct ref ref = { 0 };
 	AUTO(buf_freep) struct buf name = BUF_MAX(8192);
 	struct push_opts *o = opts;
 	struct transfer_opts t = cmd_transfer(a, &o->net, ERR_PUSH);
 	bool docker = o->format && strcmp(o->format, "docker") == 0;
 	struct digest manifest;
 
-	if (cmd_words(&cmd_push, pos, 1, 2, e) < 0 || check_level(o->comp, o->level, e) < 0 || find(a, pos->v[0], &r, &im, e) < 0)
+	if (cmd_words(&cmd_push, pos, 1, 2, e) < 0 || check_level(o->comp, o->level, e) < 0 || cmd_image(a, pos->v[0], &r, &im, e) < 0)
 		return -1;
 	if (o->quiet)
 		ui_quiet(a->report);
@@ -258,13 +232,12 @@ static const struct opt_row save_table[] = {
 /* All words name one image; each name that is not an id goes into the archive. */
 static int save_names(struct app *a, const struct strs *pos, struct strs *names, struct name_record *first, struct image *im, struct err **e)
 {
-	if (find(a, pos->v[0], first, im, e) < 0)
+	if (cmd_image(a, pos->v[0], first, im, e) < 0)
 		return -1;
 	for (size_t i = 0; i < pos->n; i++) {
-		AUTO(record_clearp) struct name_record r = { 0 };
-		AUTO(image_clearp) struct image other = { 0 };
+		AUTO(name_record_clear) struct name_record r = { 0 };
 
-		if (find(a, pos->v[i], &r, &other, e) < 0)
+		if (cmd_image(a, pos->v[i], &r, NULL, e) < 0)
 			return -1;
 		if (!digest_equal(&r.config, &first->config)) {
 			err_set(e, ERR_USAGE, "'%s' and '%s' are different images, and an archive is written of one", pos->v[0], pos->v[i]);
@@ -278,8 +251,8 @@ static int save_names(struct app *a, const struct strs *pos, struct strs *names,
 
 static int save_main(struct app *a, void *opts, struct strs *pos, struct err **e)
 {
-	AUTO(record_clearp) struct name_record r = { 0 };
-	AUTO(image_clearp) struct image im = { 0 };
+	AUTO(name_record_clear) struct name_record r = { 0 };
+	AUTO(image_clear) struct image im = { 0 };
 	AUTO(strs_clear) struct strs names = { 0 };
 	struct save_opts *o = opts;
 	const char *dest = o->output ? o->output : "-";

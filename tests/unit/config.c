@@ -5,11 +5,6 @@
 
 static const struct platform amd64 = { .os = "linux", .arch = "amd64" };
 
-static void image_clearp(struct image *im)
-{
-	image_clear(im);
-}
-
 static struct image_layer layer(unsigned char seed)
 {
 	struct image_layer l = { 0 };
@@ -37,7 +32,7 @@ static const char *created(const struct image *im, size_t i)
 
 static void env(void)
 {
-	AUTO(image_clearp) struct image im = { 0 };
+	AUTO(image_clear) struct image im = { 0 };
 
 	image_scratch(&im, &amd64);
 	config_env_set(&im, "A", "1");
@@ -53,7 +48,7 @@ static void env(void)
 
 static void members(void)
 {
-	AUTO(image_clearp) struct image im = { 0 };
+	AUTO(image_clear) struct image im = { 0 };
 	static const char *const argv[] = { "/bin/sh", "-c", "run \"me\"" };
 	static const char *const test[] = { "CMD-SHELL", "wget -q localhost" };
 	struct health h = { .test = test, .ntest = 2, .interval = 90000000000, .retries = 2 };
@@ -84,7 +79,7 @@ static void members(void)
 
 static void begin(void)
 {
-	AUTO(image_clearp) struct image im = { 0 };
+	AUTO(image_clear) struct image im = { 0 };
 	size_t n = 0;
 	static const char text[] = "{\"created\":\"2020-01-01T00:00:00Z\",\"x.unknown\":1,\"moby.buildkit.cache.v0\":\"e30=\","
 				   "\"config\":{\"WorkingDir\":\"a/../b/./c/\",\"OnBuild\":[\"RUN x\",\"COPY a b\"],\"Odd\":true}}";
@@ -106,8 +101,8 @@ static void begin(void)
 
 static void times(void)
 {
-	AUTO(image_clearp) struct image im = { 0 };
-	AUTO(image_clearp) struct image clamped = { 0 };
+	AUTO(image_clear) struct image im = { 0 };
+	AUTO(image_clear) struct image clamped = { 0 };
 	struct image_layer base = layer(0), one = layer(1), two = layer(2);
 
 	image_scratch(&im, &amd64);
@@ -137,9 +132,9 @@ static void times(void)
 
 static void counts(void)
 {
-	AUTO(image_clearp) struct image few = { 0 };
-	AUTO(image_clearp) struct image many = { 0 };
-	AUTO(image_clearp) struct image none = { 0 };
+	AUTO(image_clear) struct image few = { 0 };
+	AUTO(image_clear) struct image many = { 0 };
+	AUTO(image_clear) struct image none = { 0 };
 	AUTO(buf_freep) struct buf b = BUF_MAX(1 << 16);
 	struct image_layer l = layer(1);
 

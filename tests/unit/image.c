@@ -39,21 +39,11 @@ static const struct {
 	  "'mediaType' is missing" },
 };
 
-static void manifest_clearp(struct manifest *m)
-{
-	manifest_clear(m);
-}
-
-static void image_clearp(struct image *im)
-{
-	image_clear(im);
-}
-
 static void parse_cases(void)
 {
 	for (size_t i = 0; i < countof(docs); i++) {
 		AUTO(err_freep) struct err *e = NULL;
-		AUTO(manifest_clearp) struct manifest m = { 0 };
+		AUTO(manifest_clear) struct manifest m = { 0 };
 		int rc = manifest_parse(slice_of(docs[i].in), docs[i].type, &m, &e);
 
 		if (docs[i].err)
@@ -88,15 +78,15 @@ static const struct {
 
 static void config_cases(void)
 {
-	AUTO(manifest_clearp) struct manifest m = { 0 };
-	AUTO(manifest_clearp) struct manifest helm = { 0 };
-	AUTO(image_clearp) struct image none = { 0 };
+	AUTO(manifest_clear) struct manifest m = { 0 };
+	AUTO(manifest_clear) struct manifest helm = { 0 };
+	AUTO(image_clear) struct image none = { 0 };
 	AUTO(err_freep) struct err *err = NULL;
 
 	manifest_parse(slice_of("{\"schemaVersion\":2,\"config\":" CONFIG ",\"layers\":[" GZIP "]}"), NULL, &m, NULL);
 	for (size_t i = 0; i < countof(configs); i++) {
 		AUTO(err_freep) struct err *e = NULL;
-		AUTO(image_clearp) struct image im = { 0 };
+		AUTO(image_clear) struct image im = { 0 };
 		int rc = image_from(&m, slice_of(configs[i].in), &im, &e);
 
 		if (configs[i].err)
@@ -133,7 +123,7 @@ static void choose_cases(void)
 {
 	for (size_t i = 0; i < countof(choices); i++) {
 		AUTO(err_freep) struct err *e = NULL;
-		AUTO(manifest_clearp) struct manifest m = { 0 };
+		AUTO(manifest_clear) struct manifest m = { 0 };
 		AUTO(buf_freep) struct buf text = BUF_MAX(1 << 16);
 		struct platform want;
 		size_t k = 99;
@@ -151,8 +141,8 @@ static void choose_cases(void)
 
 static void write_back(void)
 {
-	AUTO(image_clearp) struct image im = { 0 };
-	AUTO(manifest_clearp) struct manifest m = { 0 };
+	AUTO(image_clear) struct image im = { 0 };
+	AUTO(manifest_clear) struct manifest m = { 0 };
 	AUTO(buf_freep) struct buf oci = BUF_MAX(1 << 16);
 	AUTO(buf_freep) struct buf docker = BUF_MAX(1 << 16);
 	AUTO(err_freep) struct err *e = NULL;

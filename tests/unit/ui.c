@@ -2,6 +2,7 @@
 #include "build/ui/ui.h"
 #include "base/fd.h"
 #include "build/ui/human.h"
+#include "build/ui/redact.h"
 #include "tests/tap.h"
 
 #include <regex.h>
@@ -149,6 +150,31 @@ static void json(void)
 	ok(!strstr(t.p, "s3cret"), "no secret");
 }
 
+static const struct {
+	const char *name, *secret, *text, *want;
+} secrets[] = {
+	{ "the value itself", "s3cret-value", "a s3cret-value b", "a *** b" },
+	{ "twice in a row", "s3cret-value", "s3cret-values3cret-value", "******" },
+	{ "each line of several", "first-line\nsecond-line\n", "second-line first-line", "*** ***" },
+	{ "in base64", "s3cret-value", "czNjcmV0LXZhbHVl", "***" },
+	{ "in base64, with the end of the line", "s3cret-values", "czNjcmV0LXZhbHVlcwo=", "***wo=" },
+	{ "percent-encoded", "a b/c d!", "x=a%20b%2Fc%20d%21&y", "x=***&y" },
+	{ "too short to tell from other text", "abc", "abcdef", "abcdef" },
+	{ "nothing known", "", "text", "text" },
+};
+
+static void redacts(void)
+{
+	for (size_t i = 0; i < countof(secrets); i++) {
+		AUTO(buf_freep) struct buf b = BUF_MAX(1 << 16);
+		AUTO(redact_clear) struct redact r = { 0 };
+
+		redact_add(&r, slice_of(secrets[i].secret));
+		redact_apply(&r, slice_of(secrets[i].text), &b);
+		is_str(b.p, secrets[i].want, secrets[i].name);
+	}
+}
+
 /* A pseudo-terminal of 6 lines; what was written to it comes back. */
 static void tty(void)
 {
@@ -218,6 +244,7 @@ int main(void)
 		is_str(human_bytes(sizes[i].n).s, sizes[i].want, "a size");
 	is_str(human_seconds(83.2).s, "1m23s", "a duration");
 	is_str(human_ago(1000, 1000 + 3 * 86400).s, "3 days ago", "an age");
+	redacts();
 	plain();
 	quiet();
 	json();
