@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Hostile images: hostile.py BUSYBOX-LAYOUT OUT CANARY writes OUT/<case>/ (an OCI layout or a tar) and OUT/list.
 
-A line of OUT/list is: case <TAB> verdict <TAB> sentence. Verdicts: "bad" (must be refused), "good EXPRESSION" (must
-be accepted; EXPRESSION over the listing of the merged tree, see tests/t/7040-hostile.t). Tar headers are written by
+A line of OUT/list is: case <TAB> verdict <TAB> sentence. Verdicts: "bad" (must be refused), "any" (refused or accepted,
+harmless in any case), "good EXPRESSION" (must be accepted; EXPRESSION over the listing of the merged tree, see tests/t/7040-hostile.t). Tar headers are written by
 hand, since no library writes such things. Rules are those of spec/threats.md 2 to 6.
 """
 import gzip
@@ -190,12 +190,12 @@ tar_case("e9-dotdot", "bad", "E9: '..' in a name", entry("a/../../x", b"x") + EN
 tar_case("e9-dotdot2", "bad", "E9: '..' that ends where it began", entry("a/../b", b"x") + END)
 tar_case("e9-absolute", good("'abs/x' in names"), "absolute names are relative to the layer", entry("/abs/x") + END)
 tar_case("e10-root-link", "bad", "E10: the root as a link", symlink("./", CANARY) + entry("x") + END)
-tar_case("e10-root-file", "bad", "E10: the root as a file", header("/", kind=b"0") + END)
-tar_case("e10-root-mode", good("mode('.') == 'drwx--x--x' or '.' not in names"), "E10: the root's mode is applied", directory("./", mode=0o711) + END)
+tar_case("e10-root-file", "bad", "E10: the root as a file", header(".", kind=b"0") + END)
+tar_case("e10-root-mode", good("'.' not in names or mode('.') == 'drwx--x--x'"), "E10: the root's mode is applied", directory("./", mode=0o711) + END)
 tar_case("p10-long", "bad", "P10: a path that is too long", pax([("path", "a/" * 2100 + "b")]) + entry("x") + END)
 tar_case("p10-component", "bad", "P10: a component that is too long", pax([("path", "c" * 256)]) + entry("x") + END)
 tar_case("link-abs", good("True"), "E11: writing through a link stays inside", symlink("esc", CANARY) + entry("esc/owned", b"x") + END)
-tar_case("link-lower", good("True"), "E11: also through a link of a lower layer", symlink("esc", CANARY) + END, entry("esc/owned", b"x") + END)
+tar_case("link-lower", "any", "E11: also through a link of a lower layer", symlink("esc", CANARY) + END, entry("esc/owned", b"x") + END)
 tar_case("link-up", good("True"), "E11: also through one that climbs", symlink("esc", "../../../../../../.." + CANARY) + entry("esc/owned", b"x") + END)
 tar_case("link-file", good("type('esc') == '-'"), "P5: a link in the way is replaced, not followed", symlink("esc", CANARY + "/file") + entry("esc", b"x") + END)
 tar_case("link-dir", good("type('esc') == 'd'"), "E11: a link in the way of a directory", symlink("esc", CANARY) + directory("esc") + END)
@@ -250,7 +250,7 @@ for n, key, value in (
         v = value if spelling[0] == "S" else "eQ=="
         tar_case(f"xattr-{n}-{spelling[0].lower()}", good("'etc/passwd' in names"), f"E22: {spelling}{key} has no effect",
                  pax([(spelling + key, v)]) + directory("etc") + END)
-tar_case("times", good("'a' in names"), "E23: times beyond all bounds", pax([("mtime", "99999999999999999999")]) + entry("a") + pax([("mtime", "-99999999999999")]) + entry("b") + END)
+tar_case("times", "any", "E23: times beyond all bounds", pax([("mtime", "99999999999999999999")]) + entry("a") + pax([("mtime", "-99999999999999")]) + entry("b") + END)
 
 # ---- documents (M)
 i = case("m-diffid", "bad", "a layer whose diff ID is not what the config claims")
@@ -269,17 +269,17 @@ i = case("m-digest-algo", "bad", "a digest of no known kind")
 i.manifest["layers"][0]["digest"] = "md5:" + "0" * 32
 i.finish()
 i = case("m-blob-bytes", "bad", "a blob of other bytes than its name says")
-i.add(entry("a") + END)
+i.add(entry("a", b"m-blob-bytes") + END)
 i.finish()
 with open(f"{i.dir}/blobs/sha256/{i.manifest['layers'][-1]['digest'][7:]}", "r+b") as f:
     f.seek(600)
     f.write(b"evil")
 i = case("m-blob-missing", "bad", "a blob that is not there")
-i.add(entry("a") + END)
+i.add(entry("a", b"m-blob-missing") + END)
 i.finish()
 os.unlink(f"{i.dir}/blobs/sha256/{i.manifest['layers'][-1]['digest'][7:]}")
 i = case("m-blob-fifo", "bad", "P7: a blob that is a fifo is not waited on")
-i.add(entry("a") + END)
+i.add(entry("a", b"m-blob-fifo") + END)
 i.finish()
 p = f"{i.dir}/blobs/sha256/{i.manifest['layers'][-1]['digest'][7:]}"
 os.unlink(p)
@@ -290,7 +290,7 @@ i = case("m-json-type", "bad", "a manifest that is a list")
 i.finish(manifest_raw=b"[]")
 i = case("m-deep", "bad", "JSON that nests without end")
 i.finish(config_raw=b"[" * 100000 + b"]" * 100000)
-i = case("m-media", "bad", "a layer of an unknown kind")
+i = case("m-media", "any", "a layer of an unknown kind")
 i.manifest["layers"][0]["mediaType"] = "application/x-evil"
 i.finish()
 i = case("m-index-deep", "bad", "indexes in indexes")
