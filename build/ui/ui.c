@@ -64,13 +64,24 @@ static char *clean(const struct ui *u, struct slice text)
 	return out.n ? buf_steal(&out) : mem_str("");
 }
 
+/* Titles and reasons come from files of others: a line break in them must not begin a line of ours. */
+static char *clean_line(const struct ui *u, const char *text)
+{
+	char *line = clean(u, slice_of(text));
+
+	for (char *p = line; *p; p++)
+		if (*p == '\n' || *p == '\t')
+			*p = ' ';
+	return line;
+}
+
 static void on_step(struct report *r, unsigned id, const char *title)
 {
 	struct ui *u = ui_of(r);
 	struct ui_step *s = find(u, id);
 
 	free(s->title);
-	s->title = clean(u, slice_of(title));
+	s->title = clean_line(u, title);
 	if (u->mode->step)
 		u->mode->step(u, s);
 }
@@ -156,7 +167,7 @@ static void on_state(struct report *r, unsigned id, enum report_state state, con
 	struct ui_step *s = find(u, id);
 
 	free(s->why);
-	s->why = why && *why ? clean(u, slice_of(why)) : NULL;
+	s->why = why && *why ? clean_line(u, why) : NULL;
 	s->state = state;
 	if (state == REPORT_STARTED) {
 		s->started = true;
@@ -179,7 +190,7 @@ static void on_bytes(struct report *r, unsigned id, const char *what, uint64_t d
 {
 	struct ui *u = ui_of(r);
 	struct ui_step *s = find(u, id);
-	AUTO(mem_freep) char *name = clean(u, slice_of(what));
+	AUTO(mem_freep) char *name = clean_line(u, what);
 	size_t i = 0;
 
 	while (i < s->ntransfer && strcmp(s->transfer[i].what, name) != 0)

@@ -38,7 +38,7 @@ static void play(struct report *r)
 	report_note(r, REPORT_DEBUG, "chatter");
 	report_warning(r, "StageNameCasing", "stage name should be lower case", "Dockerfile:1", "FROM x AS Y\n     ^");
 	report_state(r, 2, REPORT_DONE, NULL, 3400000);
-	report_step(r, 3, "RUN false");
+	report_step(r, 3, "RUN\nfalse");
 	report_state(r, 3, REPORT_STARTED, NULL, 0);
 	for (int i = 0; i < 30; i++) {
 		char line[32];
