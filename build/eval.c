@@ -295,6 +295,7 @@ struct step *eval_step(struct eval *ev, const struct instr *in, const char *crea
 	struct plan *p = ev->plan;
 	struct pstage *ps = ev->stage;
 	struct step *s = arena_alloc(&p->arena, sizeof(*s));
+	AUTO(buf_freep) struct buf cwd = BUF_MAX(1 << 20);
 
 	config_history(ev->image, created_by, INT64_MIN, false);
 	s->op = op_table[in->id];
@@ -303,7 +304,8 @@ struct step *eval_step(struct eval *ev, const struct instr *in, const char *crea
 	s->stage = ps;
 	s->parent = ps->last;
 	s->data = data;
-	s->cwd = arena_str(&p->arena, slice_of(eval_cwd(ev)));
+	path_clean(slice_of(eval_cwd(ev)), &cwd);        /* the config keeps it as written */
+	s->cwd = arena_str(&p->arena, buf_view(&cwd));
 	s->user = arena_str(&p->arena, slice_of(config_text(ev->image, "User")));
 	s->no_cache = ps->no_cache && in->id != INSTR_WORKDIR;
 	s->ordinal = ps->nsteps++;

@@ -231,6 +231,8 @@ static int stage_init(struct plan *p, size_t i, struct err **e)
 	ps->parent = plan_stage(p, ps->base_name, i);
 	if (ps->parent)
 		ps->platform = ps->parent->platform;
+	else if (strcmp(ps->base_name, "scratch") == 0)
+		ps->platform = p->target_platform;       /* its --platform is ignored (5.3) */
 	if (ps->parent || strcmp(ps->base_name, "scratch") == 0 || plan_named_context(p, ps->base_name))
 		return 0;
 	struct ref ref = { 0 };

@@ -1,6 +1,7 @@
 /* layers/pick.c - the rules of COPY and ADD: what is a source, where it goes (spec/dockerfile.md 9, 10.2, Appendix H.4). */
 #include "layers/pick_parts.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -50,6 +51,7 @@ static int dest_spot(struct applying *a, struct spot *ret, struct err **e)
 /* Cut "a/b/c" into "a/b" (in the arena) and "c". */
 static const char *split_last(struct arena *a, const char *path, const char **last)
 {
+	assert(path);
 	const char *slash = strrchr(path, '/');
 
 	*last = arena_str(a, slice_of(slash ? slash + 1 : path));
@@ -451,8 +453,6 @@ static int apply(struct applying *a, struct err **e)
 	pick_clean(slice_of(a->s->path), &a->path);
 	if (buf_ok(&a->path, "source", e) < 0)
 		return -1;
-	if (!a->tree)
-		return err_set(e, ERR_INPUT, "\"/%s\": not found (there are no files to copy from)", a->path.p);
 	return a->r->parents ? put_parents(a, e) : put_source(a, e);
 }
 
@@ -477,6 +477,8 @@ static struct picked *picked_new(const struct view *target, const struct pick_re
 
 int pick_run(struct pick_tree *t, const struct view *target, const struct pick_req *r, struct picked **ret, struct err **e)
 {
+	AUTO(view_freep) struct view *empty = view_new();
+	AUTO(pick_tree_freep) struct pick_tree *nothing = pick_tree_view(empty, NULL);
 	AUTO(picked_freep) struct picked *p = NULL;
 	struct applying a = { .r = r, .path = BUF_MAX(64 << 10) };
 	int rc = 0;
@@ -487,7 +489,7 @@ int pick_run(struct pick_tree *t, const struct view *target, const struct pick_r
 	a.p = p;
 	for (size_t i = 0; i < r->nsource && rc == 0; i++) {
 		a.s = &r->source[i];
-		a.tree = a.s->tree ? a.s->tree : t;
+		a.tree = a.s->tree ? a.s->tree : t ? t : nothing;
 		a.look = (struct pick_look){ a.tree, &p->arena };
 		rc = apply(&a, e);
 	}
@@ -513,7 +515,6 @@ void picked_free(struct picked *p)
 	buf_free(&p->scratch->link);
 	buf_free(&p->scratch->source);
 	free(p->scratch);
-	free(p->order);
 	free(p);
 }
 

@@ -12,7 +12,7 @@
 #include "parser/ignore.h"
 
 struct workdir {
-	const char *path;
+	const char *path;                /* without "..": what the config keeps as written is made by its lexical meaning */
 };
 
 static int workdir_eval(struct eval *ev, const struct instr *in, struct err **e)
@@ -23,20 +23,15 @@ static int workdir_eval(struct eval *ev, const struct instr *in, struct err **e)
 
 	if (eval_expand(ev, in, in->arg[0].text, in->arg[0].at, &v, e) < 0)
 		return -1;
-	if (v[0] == '/') {
-		w->path = v;
-	} else {
-		AUTO(mem_freep) char *joined = mem_printf("%s/%s", eval_cwd(ev), v);
-
-		if (!ev->stage->workdir_set && *v)
-			lint_report(&ev->plan->lint, LINT_WorkdirRelativePath, in, in->at,
-				    "Relative workdir \"%s\" can have unexpected results if the base image changes", v);
-		path_clean(slice_of(joined), &clean);
-		w->path = arena_str(ev->arena, buf_view(&clean));
-	}
+	AUTO(mem_freep) char *joined = v[0] == '/' ? mem_str(v) : mem_printf("%s/%s", eval_cwd(ev), v);
+	if (v[0] != '/' && *v && !ev->stage->workdir_set)
+		lint_report(&ev->plan->lint, LINT_WorkdirRelativePath, in, in->at,
+			    "Relative workdir \"%s\" can have unexpected results if the base image changes", v);
+	path_clean(slice_of(joined), &clean);
+	w->path = arena_str(ev->arena, buf_view(&clean));
 	ev->stage->workdir_set = true;
-	config_text_set(ev->image, "WorkingDir", w->path);
-	const char *line = eval_printf(ev, "WORKDIR %s", w->path);
+	config_text_set(ev->image, "WorkingDir", v[0] == '/' ? v : w->path);
+	const char *line = eval_printf(ev, "WORKDIR %s", eval_cwd(ev));
 	if (strcmp(w->path, "/") == 0)
 		eval_history(ev, line);
 	else

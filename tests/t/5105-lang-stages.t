@@ -1,0 +1,221 @@
+#!/bin/bash
+# Stages, targets and references between them; users; paths (spec/dockerfile.md 1, 5, 6.1, 6.2).
+. "$(dirname "$0")/../lang.sh"
+
+# ---- 5.2, 5.6, 5.8
+dockerfile st <<'EOT'
+ARG BASE=busybox TAG=1.35
+FROM ${BASE}:${TAG} AS Dup
+RUN echo dup0 > /who
+FROM scratch
+COPY --from=dUP /who /from-name
+COPY --from=0 /who /from-zero
+COPY --from=+0 /who /from-plus
+FROM busybox:1.35 AS dup
+RUN echo dup2 > /who
+FROM dup AS latest
+RUN cp /who /who2
+FROM busybox:1.35 AS reader
+COPY --from=dup /who /copied
+COPY --from= other.txt /from-empty
+RUN --mount=from=latest,source=/who2,target=/m cat /m > /mounted
+RUN --mount=from=scratch,target=/s ls -A /s > /scratch
+COPY --from=scratch . /nothing/
+COPY --from=busybox:1.35 /etc/passwd /image
+FROM scratch AS hollow
+FROM --platform=$BUILDPLATFORM reader AS final
+COPY --from=hollow / /nothing2/
+LABEL a=1
+FROM unreachable/Image AS broken
+EOT
+printf x >"$T/st/other.txt"
+nok "1 a malformed base fails even when nobody needs it" kb st --target final
+like "$out" 'invalid reference format|failed to parse stage name' "5.2 and says so"
+sed -i 's/^FROM unreachable.*/FROM unreachable.invalid\/image AS broken\nRUN echo ${X:?never}\nCOPY --from=nobody.invalid\/x \/ \//' "$T/st/Dockerfile"
+made "1, 5.8 what is not reachable is not pulled, not expanded" st --target FINAL
+same "5.6 --from by name (the last of that name), number, image, scratch; mounts" "$(tree st | grep -E '^(copied|from-empty|mounted|scratch|nothing2?|image|who)')" <<EOT
+copied f 0644 0:0 "dup2\$"
+from-empty f 0644 0:0 "x"
+image f 0644 0:0 $(file st etc/passwd | wc -c):$(file st etc/passwd | sha256sum | cut -c1-12)
+mounted f 0644 0:0 "dup2\$"
+nothing d 0755 0:0
+nothing2 d 0755 0:0
+scratch f 0644 0:0 ""
+EOT
+cat >"$T/st/Dockerfile" <<'EOT'
+FROM busybox:1.35 AS Dup
+RUN echo dup0 > /who
+FROM scratch AS early
+COPY --from=0 /who /from-zero
+COPY --from=+0 /who /from-plus
+FROM busybox:1.35 AS dup
+RUN echo dup2 > /who
+FROM dup AS two
+FROM dup AS tail
+COPY --from=early / /early/
+EOT
+made "5.7 duplicate names" st
+same "5.6 indexes" "$(tree st early)" <<'EOT'
+. d 0755 0:0
+from-plus f 0644 0:0 "dup0$"
+from-zero f 0644 0:0 "dup0$"
+EOT
+like "$out" 'DuplicateStageName' "5.7 are told"
+is "$(file st who)" dup2 "5.2 FROM takes the latest"
+refused "5.6 COPY from a name whose last stage comes later" 'cannot copy from stage' --target b <<<$'FROM scratch AS a\nFROM scratch AS b\nCOPY --from=a / /\nFROM scratch AS a'
+refused "5.6 a number is no index for a mount" 'docker.io/library/0|0' --pull=never <<<$'FROM busybox:1.35\nRUN --mount=from=0,target=/x true'
+refused "5.6 expansion in --from" 'variable expansion is not supported for --from' <<<$'FROM scratch\nARG A=b\nCOPY --from=$A / /'
+refused "5.6 expansion in mount from" "'from' doesn't support variable expansion" <<<$'FROM busybox:1.35\nRUN --mount=from=$A,target=/x true'
+refused "5.6 a negative index" 'invalid stage index -1' <<<$'FROM scratch\nCOPY --from=-1 / /'
+refused "5.6 itself" 'circular dependency' <<<$'FROM scratch AS a\nCOPY --from=a / /'
+refused "5.2 FROM is case-sensitive" 'invalid reference format|failed to parse' <<<$'FROM scratch AS base\nFROM Base'
+refused "5.1 a stage name" 'invalid name for build stage' <<<$'FROM scratch AS 1a'
+refused "5.1 that is no repository name" 'invalid context name' <<<$'FROM scratch AS a.'
+refused "5.1 an empty platform" 'empty platform value' <<<$'FROM --platform=$NO scratch'
+refused "5.8 a number is no target" 'target stage "0" could not be found' --target 0 <<<$'FROM scratch\nFROM scratch'
+refused "5.8 a name that is nearly there" 'did you mean build' --target buidl <<<$'FROM scratch AS build'
+
+# ---- 5.3, 5.5
+dockerfile sc <<'EOT'
+FROM --platform=linux/arm64 scratch
+COPY f /
+EOT
+echo 1 >"$T/sc/f"
+made "5.3 scratch" sc
+is "$(raw sc | json - '[d["architecture"], d["config"].get("WorkingDir"), d["config"]["Env"], len(d["history"])]')" \
+    "[\"$(dpkg --print-architecture)\", \"/\", [\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"], 1]" "5.3 its config; --platform does not count"
+made "5.5 another platform" sc --platform linux/arm/v7
+is "$(raw sc | json - '[d["architecture"], d.get("variant")]')" '["arm", "v7"]' "5.5 is the image's"
+
+# ---- 6.1 paths
+dockerfile paths <<'EOT'
+FROM busybox:1.35
+WORKDIR rel
+WORKDIR deeper/../b
+RUN mkdir /real && ln -s /real /link && ln -s ../../../../real/up /out
+COPY f x/../y/
+COPY f ../../../../top
+COPY f .
+COPY f /d/.
+COPY ../f /link/f
+WORKDIR /link/made
+COPY f ""
+WORKDIR /a//b/../c
+RUN pwd > /pwd
+WORKDIR $UNSET
+WORKDIR /t/
+EOT
+echo 1 >"$T/paths/f"
+made "6.1 paths" paths
+same "6.1 destinations" "$(tree paths | grep -E '^(rel|top|d|real|link|pwd|a|t)(/|$| )')" <<'EOT'
+a d 0755 0:0
+a/c d 0755 0:0
+d d 0755 0:0
+d/f f 0644 0:0 "1$"
+link l 0777 0:0 -> /real
+pwd f 0644 0:0 "/a/c$"
+real d 0755 0:0
+real/f f 0644 0:0 "1$"
+real/made d 0755 0:0
+real/made/f f 0644 0:0 "1$"
+rel d 0755 0:0
+rel/b d 0755 0:0
+rel/b/f f 0644 0:0 "1$"
+rel/b/y d 0755 0:0
+rel/b/y/f f 0644 0:0 "1$"
+t d 0755 0:0
+top f 0644 0:0 "1$"
+EOT
+same "6.4 WORKDIR as resolved, COPY as written" "$(hist paths | grep -vE '^RUN|^base image')" <<'EOT'
+WORKDIR /rel
+WORKDIR /rel/b
+COPY f x/../y/ # buildkit
+COPY f ../../../../top # buildkit
+COPY f . # buildkit
+COPY f /d/. # buildkit
+COPY ../f /link/f # buildkit
+WORKDIR /link/made
+COPY f  # buildkit
+WORKDIR /a//b/../c
+WORKDIR /a/c
+WORKDIR /t/
+EOT
+is "$(raw paths | json - 'd["config"]["WorkingDir"]')" /t/ "6.1 an absolute WORKDIR stays as written"
+
+# ---- 6.2 users
+dockerfile users <<'EOT'
+FROM busybox:1.35
+RUN printf 'root:x:0:5:r:/root:/bin/sh\nsvc:x:70:71::/srv/home:/bin/sh\n99:x:1:1::/:/bin/sh\nsvc:x:7:7::/:/bin/sh\n' > /etc/passwd; \
+    printf 'g1:x:81:svc\nmain:x:71:\ng2:x:82:root,svc\n88:x:1:\n' > /etc/group; touch /tmp/ids; chmod 666 /tmp/ids
+SHELL ["/bin/sh", "-c", "echo $0 $(id -u):$(id -g) $(id -G) $HOME >> /tmp/ids"]
+RUN none
+USER svc
+RUN svc
+USER svc:g1
+RUN svc:g1
+USER svc:
+RUN svc:
+USER 70
+RUN 70
+USER 12:34
+RUN 12:34
+USER 70:g2
+RUN 70:g2
+USER root
+RUN root
+USER 99
+RUN 99
+USER 70:88
+RUN 70:88
+USER svc:g2
+WORKDIR /w1/sub
+USER 70
+WORKDIR /w2
+USER nobody-here
+WORKDIR /w3
+USER svc:nogroup
+WORKDIR /w4
+USER root
+COPY --chown=svc f /c1
+COPY --chown=svc:g1 f /c2
+COPY --chown=svc: f /c3
+COPY --chown=:g2 f /c4
+COPY --chown=nobody f /c5
+COPY --chown=svc:nogroup f /c6
+COPY --chown=70 f /c7
+COPY --chown=root:g1 f /n/c8
+EOT
+echo 1 >"$T/users/f"
+made "6.2 users" users
+same "6.2 of RUN" "$(file users tmp/ids)" <<'EOT'
+none 0:5 5 82 /root
+svc 70:71 71 81 82 /srv/home
+svc:g1 70:81 81 /srv/home
+svc: 70:71 71 81 82 /srv/home
+70 70:71 71 81 82 /srv/home
+12:34 12:34 34 /
+70:g2 70:82 82 /srv/home
+root 0:5 5 82 /root
+99 99:0 0 /
+70:88 70:88 88 /srv/home
+EOT
+same "6.2 of WORKDIR and --chown" "$(tree users | grep -E '^(w.|c[0-9]|n)( |/)' | cut -d' ' -f1,4)" <<'EOT'
+c1 70:71
+c2 70:81
+c3 70:0
+c4 0:82
+c5 0:0
+c6 70:71
+c7 70:70
+n 0:81
+n/c8 0:81
+w1 70:82
+w1/sub 70:82
+w2 70:70
+w3 0:0
+w4 70:71
+EOT
+refused "6.2 an unknown group" 'unable to find group nosuch' <<<$'FROM busybox:1.35\nUSER 0:nosuch\nRUN true'
+refused "6.2 a name on an empty file system" 'invalid user index' <<<$'FROM scratch\nCOPY --chown=www Dockerfile /'
+registry_down
+done_testing
