@@ -79,6 +79,7 @@ static struct pick_node *kid_add(struct picked *p, struct pick_node *dir, const 
 	memmove(dir->kid + i + 1, dir->kid + i, (dir->nkid - i) * sizeof(struct pick_node *));
 	dir->kid[i] = n;
 	dir->nkid++;
+	p->made++;
 	n->up = dir;
 	n->name = name;
 	return n;
@@ -372,8 +373,9 @@ static void put_in_order(struct picked *p)
 		struct pick_node *dir;
 		uint32_t next;
 	} *stack = NULL;
-	size_t depth = 1, stack_cap = 0, cap = 0;
+	size_t depth = 1, stack_cap = 0;
 
+	p->order = arena_alloc(&p->arena, (p->made + 1) * sizeof(struct pick_node *));
 	MEM_ROOM(stack, depth, stack_cap);
 	stack[0].dir = &p->root;
 	stack[0].next = 0;
@@ -385,7 +387,6 @@ static void put_in_order(struct picked *p)
 			continue;
 		}
 		struct pick_node *n = dir->kid[stack[depth - 1].next++];
-		MEM_ROOM(p->order, p->n, cap);
 		p->order[p->n++] = n;
 		p->selected += !(n->flags & NODE_PARENT);
 		if (n->at.type != ENTRY_DIR)

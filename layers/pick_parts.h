@@ -101,7 +101,7 @@ struct picked {
 	const struct pick_req *req;      /* during pick_run() only */
 	struct pick_node root;
 	struct pick_node **order;        /* layer order */
-	size_t n, selected;
+	size_t n, selected, made;        /* made: nodes there ever were */
 	struct pick_top *top, **top_end;
 	size_t narchive;
 	bool unpacked;

@@ -285,7 +285,7 @@ static int link_size(struct pick_tree *t, struct pick_attr *at, struct err **e)
 	AUTO(fd_closep) int fd = -1;
 	const char *name = "";
 	struct entry en;
-	struct stat st;
+	struct stat st = { 0 };
 	size_t layer;
 	int rc;
 

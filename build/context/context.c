@@ -1,6 +1,7 @@
 /* build/context/context.c - the table of kinds; which Dockerfile and which ignore file belong to a context (12.1, 13.3). */
 #include "build/context/context.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -246,6 +247,7 @@ int context_open_named(struct app *a, const struct build_req *r, const char *spe
 	AUTO(buf_freep) struct buf text = BUF_MAX(IGNORE_MAX);
 	static const char *const prefix[] = { "local:", "git:" };
 
+	assert(spec);
 	for (size_t i = 0; i < countof(prefix); i++)
 		if (slice_starts(slice_of(spec), prefix[i]) && !slice_starts(slice_of(spec), "git://"))
 			spec += strlen(prefix[i]);
@@ -345,7 +347,7 @@ int context_explain(const struct context *c, const char *path, struct context_ve
 	AUTO(buf_freep) struct buf clean = BUF_MAX(8192);
 	AUTO(fd_closep) int dir = -1;
 	const char *name = "";
-	struct stat st;
+	struct stat st = { 0 };
 
 	*ret = (struct context_verdict){ 0 };
 	path_clean(slice_of(path + strspn(path, "/")), &clean);

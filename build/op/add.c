@@ -88,7 +88,7 @@ static int add_eval(struct eval *ev, const struct instr *in, struct err **e)
 		return -1;
 	if (c->checksum && !*c->checksum)
 		c->checksum = NULL;
-	if (c->checksum && check_checksum(c, e) < 0)
+	if (checksum && c->checksum && check_checksum(c, e) < 0)
 		return bad(ev, in, checksum->at, e);
 	c->pinned = is_pinned(c);
 	copy_eval_step(ev, in, c);

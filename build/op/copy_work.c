@@ -449,7 +449,6 @@ static int told_run(struct told *t, struct buf *out, struct err **e)
 	AUTO(fd_closep) int store = fd_open_host(t->store, O_RDONLY | O_DIRECTORY, 0, e);
 	AUTO(view_freep) struct view *target = NULL;
 	AUTO(view_freep) struct view *source = NULL;
-	AUTO(pick_tree_freep) struct pick_tree *tree = NULL;
 	AUTO(fd_closep) int dir = -1;
 
 	if (store < 0 || work_view(store, t->lower, t->nlower, &target, e) < 0 || work_view(store, t->diff, t->ndiff, &source, e) < 0)
@@ -465,10 +464,10 @@ static int told_run(struct told *t, struct buf *out, struct err **e)
 		layers[i] = rc == 0 ? at_open_store(store, t->dir[i], O_PATH | O_DIRECTORY, 0, e) : -1;
 		rc = layers[i] < 0 ? -1 : rc;
 	}
+	AUTO(pick_tree_freep) struct pick_tree *tree = pick_tree_view(source, layers);
 	struct pass p = {
-		.dir = dir, .target = target, .req = &t->r.req, .comp = t->comp, .level = (int)t->level, .clamp = t->clamp,
+		.dir = dir, .tree = tree, .target = target, .req = &t->r.req, .comp = t->comp, .level = (int)t->level, .clamp = t->clamp,
 	};
-	p.tree = tree = pick_tree_view(source, layers);
 	if (rc == 0)
 		rc = pass(&p, out, e);
 	for (size_t i = 0; i < t->ndir; i++)
