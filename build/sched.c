@@ -277,6 +277,12 @@ static void try_start(struct sched *d, struct step *s)
 			fail(d, s, e);
 			return;
 		}
+		/* Another builder has made it meanwhile: a chain is only done from below. */
+		if (rc == 0 && !sched_parent_done(s)) {
+			s->wait_parent = true;
+			s->state = STEP_WAITING;
+			return;
+		}
 		if (rc == 0) {
 			report_step(d->p->app->report, s->id, s->title);
 			finish(d, s, true, NULL);
