@@ -11,6 +11,7 @@
  */
 #include "base/zygote.h"
 
+#include "base/digest.h"
 #include "base/mem.h"
 #include "base/proc.h"
 
@@ -332,6 +333,8 @@ void zygote_main(int argc, char **argv, const struct job_row *table, size_t n)
 	    fcntl(ZYGOTE_FD, F_SETFD, FD_CLOEXEC) < 0)
 		return;
 	nest_setup(&nest);
+	/* The start of the hash library costs more than most jobs: done here once, the workers inherit it. */
+	hasher_free(hasher_new());
 	for (;;) {
 		struct pollfd f[2] = { { ZYGOTE_FD, POLLIN, 0 }, { nest.sigfd, POLLIN, 0 } };
 		struct signalfd_siginfo info;

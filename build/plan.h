@@ -38,6 +38,8 @@ struct pstage {
 	bool workdir_set;                /* lint: a WORKDIR was seen in the chain */
 	struct view *view;               /* of base + the steps done so far (step_view) */
 	size_t nview;                    /* layers pushed */
+	struct digest *diff, *content;   /* of base + the steps done so far, and the chain IDs (chain_of) */
+	size_t nchain;
 	bool hidden;                     /* made for a mount of the context: not in the file */
 };
 struct context;                          /* build/context/context.h */

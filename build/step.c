@@ -18,32 +18,61 @@ const struct build_req *step_req(const struct step *s)
 	return s->plan->req;
 }
 
-/* The tree that a stage has after `last`: its base's layers and those of the steps, bottom first. */
-static int chain_of(struct plan *p, const struct base_image *base, const struct step *last, struct chain *ret, struct err **e)
+static size_t layers_of(const struct base_image *base)
 {
-	size_t nbase = base ? base->pulled.image.nlayer : 0, n = nbase;
-	struct digest *diff;
+	return base ? base->pulled.image.nlayer : 0;
+}
+
+static size_t depth(const struct step *last)
+{
+	size_t n = 0;
+
+	for (; last; last = last->parent)
+		n++;
+	return n;
+}
+
+/* The stage remembers what is done of its chain, as every step of it asks several times: n layers hashed, not n*n. */
+static int chain_grow(struct pstage *ps, const struct step *last, size_t n, struct err **e)
+{
+	size_t nbase = layers_of(ps->base);
 
 	for (const struct step *s = last; s; s = s->parent)
-		n++;
-	diff = arena_alloc(&p->arena, (n + 1) * sizeof(*diff));
-	ret->n = n;
-	for (const struct step *s = last; s; s = s->parent) {
 		if (s->state != STEP_DONE)
 			return err_set(e, ERR_BUG, "the tree of %s is asked for before it is done", s->title);
-		diff[--n] = s->record.diff;
+	if (!ps->diff) {
+		size_t most = nbase + depth(ps->last);
+
+		ps->diff = arena_alloc(&ps->plan->arena, (most + 1) * sizeof(*ps->diff));
+		ps->content = arena_alloc(&ps->plan->arena, (most + 1) * sizeof(*ps->content));
 	}
-	if (nbase)
-		memcpy(diff, base->diff, nbase * sizeof(*diff));
-	ret->diff = diff;
-	memset(&ret->content, 0, sizeof(ret->content));
-	for (size_t i = 0; i < ret->n; i++)
-		digest_chain(i ? &ret->content : NULL, &diff[i], &ret->content);
-	memset(&ret->def, 0, sizeof(ret->def));
-	if (last)
-		ret->def = last->def;
-	else if (base)
-		ret->def = base->def;
+	for (size_t i = n; last && i > ps->nchain; last = last->parent)
+		ps->diff[--i] = last->record.diff;
+	if (ps->nchain == 0 && nbase)
+		memcpy(ps->diff, ps->base->diff, nbase * sizeof(*ps->diff));
+	for (; ps->nchain < n; ps->nchain++)
+		digest_chain(ps->nchain ? &ps->content[ps->nchain - 1] : NULL, &ps->diff[ps->nchain], &ps->content[ps->nchain]);
+	return 0;
+}
+
+/* The tree that a stage has after `last`: its base's layers and those of the steps, bottom first. */
+static int chain_of(const struct base_image *base, const struct step *last, struct chain *ret, struct err **e)
+{
+	*ret = (struct chain){ .n = layers_of(base) };
+	if (!last) {
+		if (base) {
+			ret->diff = base->diff;
+			ret->def = base->def;
+			ret->content = base->content;
+		}
+		return 0;
+	}
+	ret->n += depth(last);
+	if (chain_grow(last->stage, last, ret->n, e) < 0)
+		return -1;
+	ret->diff = last->stage->diff;
+	ret->content = last->stage->content[ret->n - 1];
+	ret->def = last->def;
 	return 0;
 }
 
@@ -51,11 +80,11 @@ int tree_chain(struct step *s, const struct tree_ref *t, struct chain *ret, stru
 {
 	switch (t->kind) {
 	case TREE_STAGE:
-		return chain_of(s->plan, t->stage->base, t->stage->last, ret, e);
+		return chain_of(t->stage->base, t->stage->last, ret, e);
 	case TREE_IMAGE:
-		return chain_of(s->plan, t->base, NULL, ret, e);
+		return chain_of(t->base, NULL, ret, e);
 	default:
-		return chain_of(s->plan, NULL, NULL, ret, e);
+		return chain_of(NULL, NULL, ret, e);
 	}
 }
 
@@ -81,7 +110,7 @@ int step_lower(struct step *s, const struct digest **ret, size_t *n, struct err 
 {
 	struct chain c;
 
-	if (chain_of(s->plan, s->stage->base, s->parent, &c, e) < 0)
+	if (chain_of(s->stage->base, s->parent, &c, e) < 0)
 		return -1;
 	*ret = c.diff;
 	*n = c.n;
@@ -152,7 +181,7 @@ int step_dirs(struct step *s, step_then *then, void *arg, struct err **e)
 	w->s = s;
 	w->then = then;
 	w->arg = arg;
-	if (chain_of(s->plan, s->stage->base, done, &c, e) == 0 && trees_dirs(s->plan->app->trees, c.diff, c.n, lower_arrived, w, e) == 0)
+	if (chain_of(s->stage->base, done, &c, e) == 0 && trees_dirs(s->plan->app->trees, c.diff, c.n, lower_arrived, w, e) == 0)
 		return 0;
 	free(w->frozen);
 	free(w);
@@ -173,7 +202,7 @@ void step_key_parent(struct step *s, struct keyer *k)
 			key_text(k, "parent", "scratch");
 		return;
 	}
-	if (s->parent->state != STEP_DONE || chain_of(s->plan, base, s->parent, &c, NULL) < 0)
+	if (s->parent->state != STEP_DONE || chain_of(base, s->parent, &c, NULL) < 0)
 		key_input(k, "parent", &s->parent->def, NULL);
 	else
 		key_input(k, "parent", &s->parent->def, &c.content);

@@ -21,9 +21,15 @@ struct reading {                         /* one blob being read */
 	struct waiter *waiters;
 	struct reading *next;
 };
+/* Directories that are there: found once, and pinned by this process since. Sorted. A chain of n RUNs would read n*n/2 records. */
+struct known {
+	struct digest *d;
+	size_t n, cap;
+};
 struct trees {
 	struct app *a;
 	struct reading *readings;
+	struct known known;
 };
 
 struct trees *trees_new(struct app *a)
@@ -48,6 +54,8 @@ void trees_free(struct trees *t)
 		}
 		free(r);
 	}
+	if (t)
+		free(t->known.d);
 	free(t);
 }
 
@@ -177,16 +185,52 @@ struct dirs_wait {
 	void *arg;
 };
 
-/* A layer's directory is filed under its diff ID, or under the chain ID when it leans on what is below. */
-static int dir_find(struct dirs_wait *d, size_t i, struct layer_meta *m, struct digest *ret, struct err **e)
+static bool known_find(const struct known *k, const struct digest *d, size_t *ret)
 {
-	int rc = store_layer_find(d->t->a->store, &d->diff[i], m, e);
+	size_t from = 0, to = k->n;
+
+	while (from < to) {
+		size_t middle = from + (to - from) / 2;
+		int c = digest_cmp(&k->d[middle], d);
+
+		if (c == 0)
+			return true;
+		if (c < 0)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	*ret = from;
+	return false;
+}
+
+static int dir_there(struct trees *t, const struct digest *d, struct err **e)
+{
+	struct known *k = &t->known;
+	size_t at = 0;
+
+	if (known_find(k, d, &at))
+		return 0;
+	int rc = store_layer_find(t->a->store, d, NULL, e);
+	if (rc != 0)
+		return rc;
+	MEM_ROOM(k->d, k->n, k->cap);
+	memmove(k->d + at + 1, k->d + at, (k->n - at) * sizeof(*k->d));
+	k->d[at] = *d;
+	k->n++;
+	return 0;
+}
+
+/* A layer's directory is filed under its diff ID, or under the chain ID when it leans on what is below. */
+static int dir_find(struct dirs_wait *d, size_t i, struct digest *ret, struct err **e)
+{
+	int rc = dir_there(d->t, &d->diff[i], e);
 
 	*ret = d->diff[i];
 	if (rc != STORE_MISS || i == 0)
 		return rc;
 	*ret = d->chain[i];
-	return store_layer_find(d->t->a->store, &d->chain[i], m, e);
+	return dir_there(d->t, &d->chain[i], e);
 }
 
 static void dirs_finish(struct dirs_wait *d)
@@ -196,8 +240,7 @@ static void dirs_finish(struct dirs_wait *d)
 	for (size_t i = 0; i < d->n && !d->e; i++) {
 		struct digest at;
 		char path[160];
-		struct layer_meta m;
-		int rc = dir_find(d, i, &m, &at, &d->e);
+		int rc = dir_find(d, i, &at, &d->e);
 
 		if (rc > 0)
 			err_set(&d->e, ERR_HOST, "layer %s is not in the store any more", digest_short(&d->diff[i]).s);
@@ -230,9 +273,8 @@ static void dirs_one(void *arg, const struct digest *diff, struct err *e)
 static int dirs_start(struct dirs_wait *d, size_t i, struct err **e)
 {
 	struct blob_info info;
-	struct layer_meta m;
 	struct digest at;
-	int rc = dir_find(d, i, &m, &at, e);
+	int rc = dir_find(d, i, &at, e);
 
 	if (rc <= 0)
 		return rc;

@@ -353,13 +353,31 @@ static int pack_stored(const struct pack_args *a, int store, int root, int tmp, 
 	return rc;
 }
 
+/* What a layer that comes twice holds is all in its topmost place (a RUN that changes nothing makes the same layer each time). */
+static size_t keep_topmost(struct digest *d, size_t n)
+{
+	size_t kept = n;
+
+	for (size_t i = n; i-- > 0;) {
+		size_t k = kept;
+
+		while (k < n && !digest_equal(&d[k], &d[i]))
+			k++;
+		if (k == n)
+			d[--kept] = d[i];
+	}
+	memmove(d, d + kept, (n - kept) * sizeof(*d));
+	return n - kept;
+}
+
 static int pack_upper(const struct pack_args *a, int store, int root, int tmp, struct pack_facts *facts, struct err **e)
 {
 	AUTO(view_freep) struct view *lower = NULL;
 	struct diff_opts d = { .lower_root = -1, .skip = (const char *const *)a->skip };
 	struct entries *src = NULL;
 
-	if (a->nlower && work_view(store, a->lower, a->nlower, &lower, e) < 0)
+	size_t nlower = keep_topmost(a->lower, a->nlower);
+	if (nlower && work_view(store, a->lower, nlower, &lower, e) < 0)
 		return -1;
 	d.lower = lower;
 	if (diff_new(root, &d, &src, e) < 0)

@@ -135,6 +135,13 @@ static bool find(const struct lease *l, const char *line, size_t *ret)
 	return false;
 }
 
+bool lease_pinned(const struct lease *l, const char *line)
+{
+	size_t at = 0;
+
+	return find(l, line, &at);
+}
+
 int lease_pin(struct lease *l, const char *line, struct err **e)
 {
 	AUTO(store_unlock) int lock = -1;

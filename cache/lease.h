@@ -12,6 +12,7 @@ void lease_close(struct lease *l);                                    /* removes
 const char *lease_id(const struct lease *l);
 /* One line "blob sha256:...", "layer <flavour> <hex>", "listing <hex>"; remembered, so it is written once. */
 int lease_pin(struct lease *l, const char *line, struct err **e);
+bool lease_pinned(const struct lease *l, const char *line);
 
 /* ROOT/lock: LOCK_SH or LOCK_EX (bounded wait of 60 s for EX). */
 int store_lock(int store, int how, int *ret_fd, struct err **e);

@@ -341,23 +341,38 @@ int store_trash(const struct store *s, const char *path, bool *tree, struct err 
 
 /* ---- pins */
 
-int store_pin(struct store *s, enum pin_kind kind, const struct digest *d, struct err **e)
+static void pin_line(const struct store *s, enum pin_kind kind, const struct digest *d, char line[256])
 {
-	struct lease *lease = NULL;
-	char line[256], hex[DIGEST_HEX + 1];
+	char hex[DIGEST_HEX + 1];
 
 	digest_hex(d, hex);
 	switch (kind) {
 	case PIN_BLOB:
-		snprintf(line, sizeof(line), "blob sha256:%s", hex);
+		snprintf(line, 256, "blob sha256:%s", hex);
 		break;
 	case PIN_LAYER:
-		snprintf(line, sizeof(line), "layer %s %s", s->flavour, hex);
+		snprintf(line, 256, "layer %s %s", s->flavour, hex);
 		break;
 	case PIN_LISTING:
-		snprintf(line, sizeof(line), "listing %s", hex);
+		snprintf(line, 256, "listing %s", hex);
 		break;
 	}
+}
+
+bool store_pinned(const struct store *s, enum pin_kind kind, const struct digest *d)
+{
+	char line[256];
+
+	pin_line(s, kind, d, line);
+	return s->lease && lease_pinned(s->lease, line);
+}
+
+int store_pin(struct store *s, enum pin_kind kind, const struct digest *d, struct err **e)
+{
+	struct lease *lease = NULL;
+	char line[256];
+
+	pin_line(s, kind, d, line);
 	if (store_lease(s, &lease, e) < 0)
 		return -1;
 	return lease_pin(lease, line, e);

@@ -33,6 +33,8 @@ void store_tmp_drop(struct store *s, const char *path);  /* renamed into trash/ 
 /* ---- pins: from now on gc keeps it, whether it exists already or not */
 enum pin_kind { PIN_BLOB, PIN_LAYER, PIN_LISTING };
 int store_pin(struct store *s, enum pin_kind kind, const struct digest *d, struct err **e);
+/* By this process: then one look tells whether it is there, for no sweep comes after it. */
+bool store_pinned(const struct store *s, enum pin_kind kind, const struct digest *d);
 
 /* ---- blobs */
 void store_blob_path(const struct digest *d, char ret[80]);               /* "blobs/sha256/<hex>" */

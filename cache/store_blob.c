@@ -42,9 +42,14 @@ int store_blob_open(struct store *s, const struct digest *d, int *ret_fd, int64_
 {
 	AUTO(fd_closep) int fd = -1;
 
+	bool pinned = store_pinned(s, PIN_BLOB, d);
 	int rc = open_blob(s, d, &fd, ret_size, e);
 	if (rc != 0)
 		return rc;
+	if (pinned) {
+		*ret_fd = fd_take(&fd);
+		return 0;
+	}
 	/* A sweep may have come between the look and the pin; after the pin it cannot, so look again. */
 	fd_closep(&fd);
 	if (store_pin(s, PIN_BLOB, d, e) < 0)

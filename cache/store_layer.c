@@ -59,13 +59,16 @@ int store_layer_find(struct store *s, const struct digest *diff, struct layer_me
 	char path[160];
 
 	store_layer_path(s, diff, path);
+	bool pinned = store_pinned(s, PIN_LAYER, diff);
 	int rc = store_layer_meta(s, path, diff, &m, e);
 	if (rc != 0)
 		return rc < 0 ? -1 : STORE_MISS;
 	/* Look again after the pin, as for blobs. */
-	if (store_pin(s, PIN_LAYER, diff, e) < 0)
-		return -1;
-	rc = store_layer_meta(s, path, diff, &m, e);
+	if (!pinned) {
+		if (store_pin(s, PIN_LAYER, diff, e) < 0)
+			return -1;
+		rc = store_layer_meta(s, path, diff, &m, e);
+	}
 	if (rc == 0 && ret)
 		*ret = m;
 	return rc < 0 ? -1 : rc == 0 ? 0 : STORE_MISS;
@@ -153,9 +156,12 @@ int store_listing_find(struct store *s, const struct digest *diff, struct err **
 	char path[80];
 
 	store_listing_path(diff, path);
+	bool pinned = store_pinned(s, PIN_LISTING, diff);
 	int rc = at_try_store(s->fd, path, O_PATH, &first, e);
 	if (rc != 0)
 		return rc < 0 ? -1 : STORE_MISS;
+	if (pinned)
+		return 0;
 	if (store_pin(s, PIN_LISTING, diff, e) < 0)
 		return -1;
 	rc = at_try_store(s->fd, path, O_PATH, &again, e);
