@@ -6,10 +6,8 @@
 #include "build/ui/ui.h"
 #include "build/work.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
