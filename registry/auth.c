@@ -29,6 +29,7 @@ void peer_free(struct peer *p)
 	free(p->host);
 	free(p->repo);
 	free(p->api);
+	free(p->warning);
 	certs_clear(&p->certs);
 	creds_clear(&p->creds);
 	challenge_clear(&p->challenge);
@@ -269,7 +270,7 @@ static int refused(struct net *n, const struct peer *p, struct request *r, struc
 /* Fetch a token for scope and remember it in place of an older one. */
 static int fetch(struct net *n, struct peer *p, const char *scope, struct err **e)
 {
-	AUTO(request_clear) struct request r;
+	AUTO(request_clear) struct request r = { 0 };
 	AUTO(url_clear) struct url own = { 0 };
 	struct token t = { 0 };
 	size_t i = 0;
@@ -281,8 +282,7 @@ static int fetch(struct net *n, struct peer *p, const char *scope, struct err **
 	if (peer_url(p, "/v2/", &own, e) < 0 || url_resolve(&own, slice_of(p->challenge.realm), &r.url, e) < 0 ||
 	    realm_check(n, p, &own, &r.url, e) < 0)
 		return -1;
-	if (url_same_origin(&own, &r.url))
-		r.tls_of = p;
+	r.tls_of = p;
 	int64_t now = clock_ns();
 	if (ask(n, p, &r, &own, scope, e) < 0)
 		return err_wrap(e, "cannot get a token for %s", p->host);
@@ -338,7 +338,7 @@ int auth_value(struct net *n, struct peer *p, const char *scope, char **ret, uns
 /* Some registries answer 401 without saying what they want; GET /v2/ says it then (spec/oci.md 2.3). */
 static int ping(struct net *n, struct peer *p, struct challenge *c, struct err **e)
 {
-	AUTO(request_clear) struct request r;
+	AUTO(request_clear) struct request r = { 0 };
 	struct slice s;
 
 	request_init(&r, n, NULL, "GET");

@@ -25,6 +25,7 @@ struct peer {
 	bool http, decided;              /* plain HTTP; the scheme worked once */
 	enum addr_class class;           /* where it lives; ADDR_NAME: not known (yet, or behind a proxy) */
 	struct certs certs;
+	char *warning;                   /* the last one that was passed on */
 	bool looked;                     /* creds were searched */
 	const char *given;               /* "user:password" of --creds instead; NULL */
 	struct creds creds;

@@ -102,7 +102,7 @@ int certs_find(const char *host, const char *cert_dir, bool insecure, struct cer
 	const char *dir = getenv("SSL_CERT_DIR");
 
 	*ret = (struct certs){ .ca = BUF_MAX(CA_MAX) };
-	if ((cert_dir ? read_dir(cert_dir, ret, e) : search(host, ret, e)) < 0) {
+	if (host && (cert_dir ? read_dir(cert_dir, ret, e) : search(host, ret, e)) < 0) {
 		certs_clear(ret);
 		return err_wrap(e, "cannot read the certificates for %s", host);
 	}
@@ -110,6 +110,9 @@ int certs_find(const char *host, const char *cert_dir, bool insecure, struct cer
 		.insecure = insecure, .ca_file = system_bundle(), .ca_dir = dir && *dir ? dir : NULL,
 		.ca = buf_view(&ret->ca), .cert = ret->cert, .key = ret->key,
 	};
+	ret->guest = ret->tls;
+	ret->guest.insecure = false;
+	ret->guest.cert = ret->guest.key = NULL;
 	return 0;
 }
 

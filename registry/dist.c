@@ -120,7 +120,7 @@ static bool says_nothing(const char *type)
 int dist_manifest(struct dist *d, struct peer *p, const char *what, const struct digest *want, int64_t size,
 		  struct dist_doc *ret, struct err **e)
 {
-	AUTO(request_clear) struct request r;
+	AUTO(request_clear) struct request r = { 0 };
 	char path[DIST_PATH], scope[DIST_PATH];
 	struct digest have;
 
@@ -154,7 +154,7 @@ int dist_manifest(struct dist *d, struct peer *p, const char *what, const struct
 
 int dist_small_blob(struct dist *d, struct peer *p, const struct digest *digest, int64_t size, struct buf *out, struct err **e)
 {
-	AUTO(request_clear) struct request r;
+	AUTO(request_clear) struct request r = { 0 };
 	char path[DIST_PATH], scope[DIST_PATH];
 	struct digest have;
 

@@ -259,7 +259,7 @@ static int confirmed(struct push *p, const struct request *r, const struct diges
 
 static int put(struct push *p, const char *what, const struct digest *ours, bool retry, struct err **e)
 {
-	AUTO(request_clear) struct request r;
+	AUTO(request_clear) struct request r = { 0 };
 	struct doc doc = { .bytes = p->req->manifest };
 	struct http_source src = { &doc, (int64_t)doc.bytes.n, doc_read, doc_rewind };
 	AUTO(mem_freep) char *type = mem_printf("Content-Type: %s", p->req->media_type);

@@ -64,7 +64,8 @@ static void reason(const struct request *r, struct buf *out)
 	if (!doc && r->hop.text.n && hop_header(&r->hop, "Content-Type", 0, &type) && slice_starts(type, "text/plain"))
 		text = slice_trim(buf_view(&r->hop.text), " \t\r\n");
 	/* A server that echoes what it was sent does not get it printed. */
-	if (login && r->hop.text.n && strstr(r->hop.text.p, login + 1))
+	const char *password = r->peer ? r->peer->creds.password : NULL;
+	if (r->hop.text.n && ((login && strstr(r->hop.text.p, login + 1)) || (password && *password && strstr(r->hop.text.p, password))))
 		return;
 	if (*code) {
 		buf_char(out, ' ');
@@ -90,6 +91,8 @@ int request_refused(struct request *r, const char *what, struct err **e)
 			err_wrap(e, "%s refuses the login from %s, or there is no such repository", p->host, p->creds.source);
 		else
 			err_hint(e, "kiln login %s (no login is stored for it)", p->host);
+		if (!p->creds.source && r->sent_login)
+			err_wrap(e, "%s has no such repository, or it is not public", p->host);
 	}
 	if (s == 429)
 		err_hint(e, "the registry limits requests; log in or wait");

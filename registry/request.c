@@ -128,21 +128,15 @@ static int on_first_bytes(struct hop *hop, const void *bytes, size_t n, struct e
 static const struct http_tls *tls_for(struct request *r, struct err **e)
 {
 	struct net *n = r->net;
-	struct url own = { 0 };
-	struct peer *p = r->peer ? r->peer : r->tls_of;
+	AUTO(url_clear) struct url own = { 0 };
+	const struct peer *p = r->peer ? r->peer : r->tls_of;
 
-	if (p && peer_url(p, "/", &own, NULL) == 0) {
-		bool same = url_same_origin(&own, &r->at);
-
-		url_clear(&own);
-		if (same)
-			return &p->certs.tls;
-	}
-	/* Somebody else: the system's roots, and always verified. */
+	if (p)
+		return peer_url(p, "/", &own, e) < 0 ? NULL : url_same_origin(&own, &r->at) ? &p->certs.tls : &p->certs.guest;
 	if (!n->plain) {
 		struct certs *c = mem_zalloc(sizeof(*c));
 
-		if (certs_find(r->at.host, NULL, false, c, e) < 0) {
+		if (certs_find(NULL, NULL, false, c, e) < 0) {
 			free(c);
 			return NULL;
 		}
@@ -371,16 +365,41 @@ static int unauthorised(struct request *r, struct err **e)
 	return rc < 0 ? -1 : begin(r, e);
 }
 
+/* "299 - "text"": a registry's word to its users, passed on once. */
+static void warnings(struct request *r)
+{
+	AUTO(buf_freep) struct buf text = BUF_MAX(4096);
+	struct slice s, code, agent;
+
+	for (size_t i = 0; hop_header(&r->hop, "Warning", i, &s); i++) {
+		if (!slice_cut(s, ' ', &code, &s) || !slice_is(code, "299") || !slice_cut(s, ' ', &agent, &s))
+			continue;
+		buf_reset(&text);
+		buf_escaped(&text, slice_trim(s, "\" "), 1024);
+		if (r->peer->warning && strcmp(r->peer->warning, text.p) == 0)
+			continue;
+		free(r->peer->warning);
+		r->peer->warning = mem_str(text.p);
+		net_note(r->net, "%s says: %s", r->peer->host, text.p);
+	}
+}
+
+/* The registry itself spoke: what does that tell about it? */
+static void learn(struct request *r)
+{
+	r->peer->decided = true;
+	if (r->peer->class == ADDR_NAME)
+		r->peer->class = r->hop.peer;
+	warnings(r);
+}
+
 static int answered(struct request *r, struct err **e)
 {
 	long s = r->hop.status;
 	struct slice location;
 
-	if (r->peer && !r->away) {
-		r->peer->decided = true;
-		if (r->peer->class == ADDR_NAME)
-			r->peer->class = r->hop.peer;
-	}
+	if (r->peer && !r->away)
+		learn(r);
 	if (redirects(r) && hop_header(&r->hop, "Location", 0, &location))
 		return redirect_to(r, location, e);
 	if (s == 401 || (s == 403 && r->away))

@@ -264,7 +264,7 @@ static int gave_up(struct upload *u, struct err **e)
 /* How much of it is there? false: not known, start over. */
 static bool ask_progress(struct upload *u)
 {
-	AUTO(request_clear) struct request r;
+	AUTO(request_clear) struct request r = { 0 };
 	int64_t first = 0, last = 0;
 	struct slice s;
 

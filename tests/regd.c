@@ -22,6 +22,7 @@
  *     location U   Location of an upload's answer                        forget     all tokens become invalid, answer 401
  *     huge N       Content-Length N and as many bytes                    encode     claim Content-Encoding: gzip
  *     noauth       answer 401 without WWW-Authenticate                   body TEXT  that text, status 200
+ *     echo         answer 400 with the login that was sent
  */
 #include "base/digest.h"
 #include "base/mem.h"
@@ -426,6 +427,12 @@ static void serve(struct req *q)
 		AUTO(mem_freep) char *h = mem_printf("Location: %s\r\n", url);
 
 		answer(q, (int)strtol(q->rule->arg, NULL, 10), h, SLICE_NONE);
+	} else if (acts(q, "echo")) {
+		char plain[256];
+
+		decode_basic(q->auth, plain);
+		AUTO(mem_freep) char *b = mem_printf("{\"errors\":[{\"code\":\"ECHO\",\"message\":\"%s %s\"}]}", plain, q->auth);
+		answer(q, 400, "Content-Type: application/json\r\n", slice_of(b));
 	} else if (acts(q, "body")) {
 		answer(q, 200, "Content-Type: application/json\r\n", slice_of(q->rule->arg));
 	} else if (strncmp(q->path, "/token", 6) == 0) {
