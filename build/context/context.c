@@ -111,8 +111,10 @@ static int try_file(struct context *c, bool host, const char *name, struct err *
 {
 	int rc = host ? context_read_host(name, &c->file, e) : c->dir < 0 ? CONTEXT_MISSING : context_read(c->dir, name, &c->file, e);
 
-	if (rc == 0)
+	if (rc == 0) {
 		c->file_name = mem_str(name);
+		c->file_host = host;
+	}
 	return rc;
 }
 
@@ -158,14 +160,12 @@ static int set_ignore(struct context *c, const char *name, const struct buf *tex
 }
 
 /* The one that belongs to this Dockerfile alone lies beside it. */
-static int specific_ignore(struct context *c, const struct build_req *r, struct buf *text, struct err **e)
+static int specific_ignore(struct context *c, struct buf *text, struct err **e)
 {
-	bool host = r->file && c->kind->local;
-
 	if (strcmp(c->file_name, "-") == 0)
 		return CONTEXT_MISSING;
 	AUTO(mem_freep) char *name = mem_printf("%s.dockerignore", c->file_name);
-	int rc = host ? context_read_host(name, text, e) : context_read(c->dir, name, text, e);
+	int rc = c->file_host ? context_read_host(name, text, e) : context_read(c->dir, name, text, e);
 	return rc ? rc : set_ignore(c, name, text, e);
 }
 
@@ -195,7 +195,7 @@ static int read_ignore(struct context *c, const struct build_req *r, struct err 
 			return err_set(e, ERR_INPUT, "the ignore file '%s' does not exist", r->ignorefile);
 		return rc ? rc : set_ignore(c, r->ignorefile, &text, e);
 	}
-	rc = specific_ignore(c, r, &text, e);
+	rc = specific_ignore(c, &text, e);
 	return rc == CONTEXT_MISSING ? root_ignore(c, true, &text, e) : rc;
 }
 
@@ -236,6 +236,7 @@ int context_open_files(struct app *a, const struct build_req *r, struct context 
 	/* Which Dockerfile it would be matters for its own ignore file alone. */
 	if (!c->file_name)
 		c->file_name = mem_str(r->file ? r->file : "Dockerfile");
+	c->file_host = r->file && c->kind->local;
 	if (read_ignore(c, r, e) < 0)
 		return -1;
 	*ret = take(&c);
@@ -253,6 +254,10 @@ int context_open_named(struct app *a, const struct build_req *r, const char *spe
 			spec += strlen(prefix[i]);
 	if (strcmp(spec, "-") == 0)
 		return err_set(e, ERR_USAGE, "invalid context specifier: a named context cannot come from standard input");
+	if (context_is_dir(spec) && (strstr(spec, "://") || slice_starts(slice_of(spec), "target:") || slice_starts(slice_of(spec), "input:"))) {
+		err_set(e, ERR_INPUT, "unsupported context source '%.*s'", (int)strcspn(spec, ":"), spec);
+		return err_hint(e, "a directory, a git or http(s) address, docker-image://REF or oci-layout://DIR");
+	}
 	AUTO(context_freep) struct context *c = context_new(a, spec);
 	c->named = true;
 	if (app_store(a, e) < 0 || c->kind->open(c, r, e) < 0)

@@ -22,6 +22,7 @@ struct context {
 	char *ignore_name;               /* the ignore file, as shown; NULL */
 	char *file_name;                 /* the Dockerfile, as shown */
 	struct buf file;                 /* its bytes */
+	bool file_host;                  /* it was found by a path of the host, not in the context */
 	bool file_done;                  /* found while the context was opened */
 	bool named;                      /* 13.2: nobody asks it for a Dockerfile */
 	bool forgetful;                  /* the stat cache was asked for and is not there */

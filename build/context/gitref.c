@@ -275,7 +275,7 @@ int git_parse(const char *text, bool legacy, struct git_ref *ret, struct err **e
 
 	if (!git_is(text, legacy))
 		return GIT_NOT;
-	bool bare = legacy && !is_http(text) && !strstr(text, "://") && !scp_colon(text);
+	bool bare = !git_is(text, false);
 	g.remote = mem_printf("%s%.*s%s", bare ? "https://" : "", (int)end, text, bare && !slice_ends((struct slice){ text, end }, ".git") ? ".git" : "");
 	g.host = host_of(g.remote);
 	if (hash)
@@ -284,6 +284,9 @@ int git_parse(const char *text, bool legacy, struct git_ref *ret, struct err **e
 		rc = query_parse(hash ? slice_range(text + end + 1, hash) : slice_of(text + end + 1), &q, e);
 	if (rc == 0)
 		rc = use_query(&g, &q, e);
+	for (const char *p = g.remote; *p && rc == 0; p++)
+		if ((unsigned char)*p <= ' ' || *p == 0x7f)
+			rc = err_set(e, ERR_INPUT, "invalid git address '%s': it has blanks or control bytes", g.remote);
 	if (rc == 0 && (!*g.host || g.host[0] == '-'))
 		rc = err_set(e, ERR_INPUT, "invalid git host '%s'", g.host);
 	if (rc == 0 && g.ref)
