@@ -16,6 +16,7 @@ struct snap_mount {
 	const char *upper;               /* NULL: read-only view */
 	const char *work;                /* beside upper, on the same file system */
 	const char *target;              /* absolute path of an empty directory to mount on */
+	const int *lower_fd;             /* for freeze: the lowers, opened at the time of mount; they may have other names by now. NULL: by name */
 };
 struct snap_driver {
 	const char *name;                /* "overlay", "fuse-overlayfs", "copy" */

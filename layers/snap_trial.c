@@ -114,7 +114,7 @@ static int trial_run(const struct snap_driver *d, int store, const char *base, i
 	AUTO(mem_freep) char *target = mem_printf("/proc/self/fd/%d", at);
 	AUTO(fd_closep) int on = -1;
 	const char *lowers[] = { lower };
-	struct snap_mount m = { store, lowers, 1, upper, work, target };
+	struct snap_mount m = { store, lowers, 1, upper, work, target, NULL };
 	pid_t state = 0;
 	int rc;
 

@@ -100,9 +100,17 @@ static int mount_root(struct box *b, struct err **e)
 	const struct run_spec *s = b->spec;
 	AUTO(mem_freep) char *fs = mem_printf("%s/fs", s->snap);
 	AUTO(mem_freep) char *work = mem_printf("%s/work", s->snap);
-	struct snap_mount m = { b->store, (const char *const *)s->lower, s->nlower, fs, work, b->at };
+	struct snap_mount m = { b->store, (const char *const *)s->lower, s->nlower, fs, work, b->at, NULL };
 	pid_t server = 0;
 
+	b->lower = mem_array(s->nlower + 1, sizeof(*b->lower));
+	for (size_t i = 0; i < s->nlower; i++)
+		b->lower[i] = -1;
+	for (size_t i = 0; i < s->nlower; i++) {
+		b->lower[i] = at_open_store(b->store, s->lower[i], O_PATH | O_DIRECTORY, 0, e);
+		if (b->lower[i] < 0)
+			return -1;
+	}
 	if (b->driver->mount(&m, &server, e) < 0)
 		return err_wrap(e, "cannot mount the root file system");
 	MEM_ROOM(b->server, b->nserver, b->servercap);
@@ -288,7 +296,7 @@ static int leave_box(struct box *b, struct err **e)
 	const struct run_spec *s = b->spec;
 	AUTO(mem_freep) char *fs = mem_printf("%s/fs", s->snap);
 	AUTO(mem_freep) char *work = mem_printf("%s/work", s->snap);
-	struct snap_mount m = { -1, (const char *const *)s->lower, s->nlower, fs, work, b->at };
+	struct snap_mount m = { -1, (const char *const *)s->lower, s->nlower, fs, work, b->at, b->lower };
 	AUTO(fd_closep) int store = -1;
 
 	end_helpers(b);
@@ -316,6 +324,7 @@ static void box_clear(struct box *b)
 	user_clear(&b->user);
 	free(b->at);
 	free(b->server);
+	free(b->lower);              /* the descriptors go with the process */
 	free(b->helper);
 	free(b->held);               /* the locks fall with the process, after the mounts */
 }

@@ -17,7 +17,7 @@ static int bind_tree(struct box *b, const struct run_mount *m, const char *targe
 	AUTO(mem_freep) char *dir = mem_printf("%s/bind%zu", b->spec->snap, b->nserver);
 	AUTO(mem_freep) char *upper = mem_printf("%s/fs", dir);
 	AUTO(mem_freep) char *work = mem_printf("%s/work", dir);
-	struct snap_mount s = { b->store, (const char *const *)m->lower, m->nlower, NULL, NULL, target };
+	struct snap_mount s = { b->store, (const char *const *)m->lower, m->nlower, NULL, NULL, target, NULL };
 	pid_t server = 0;
 
 	if (!m->readonly) {
