@@ -20,7 +20,14 @@ enum work {
 };
 extern const struct job_row work_table[WORK_COUNT];
 
-/* WORK_READ */
+/* What the workers share. */
+void work_put_digest(struct buf *b, const struct digest *d);
+void work_get_digest(struct wire *w, struct digest *d);
+struct digest *work_get_digests(struct wire *w, size_t *n);      /* u32 count, digests; new */
+int work_store(const char *path, struct err **e);                /* the store's directory, by path: a worker has only that */
+
+/* WORK_READ (build/work_read.c) */
+job_main work_read;
 struct read_req {
 	const char *store;
 	struct digest blob, diff;        /* diff zero: unknown */

@@ -7,7 +7,6 @@
 #include <sys/xattr.h>
 
 #include "base/mem.h"
-#include "layers/owner.h"
 
 static int apply(int root, const char *path, const struct entry *en, const struct owner *o, struct err **e)
 {
@@ -37,12 +36,10 @@ static int mend_parent(int root, const struct listing *own, const struct view *l
 	return en.type == ENTRY_DIR ? apply(root, path, &en, o, e) : MEND_REFUSED;
 }
 
-int mend_layer(int root, const struct listing *own, const struct view *lower, struct buf *ret_path, struct err **e)
+int mend_layer(int root, const struct listing *own, const struct view *lower, const struct owner *o, struct buf *ret_path, struct err **e)
 {
 	AUTO(buf_freep) struct buf last = BUF_MAX(8192);
-	struct owner o;
 
-	owner_init(&o);
 	/* Layer order, backwards: what lies in a directory comes before the directory itself gets its time. */
 	for (uint64_t i = listing_count(own); i-- > 0;) {
 		struct entry en;
@@ -54,7 +51,7 @@ int mend_layer(int root, const struct listing *own, const struct view *lower, st
 			/* Neighbours share their parents: those were done just now. */
 			if (last.n >= strlen(path) && strncmp(last.p, path, strlen(path)) == 0 && (last.p[strlen(path)] == '\0' || last.p[strlen(path)] == '/'))
 				break;
-			int rc = mend_parent(root, own, lower, path, &o, e);
+			int rc = mend_parent(root, own, lower, path, o, e);
 			if (rc != 0) {
 				buf_str(ret_path, path);
 				return rc;

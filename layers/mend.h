@@ -5,6 +5,7 @@
  */
 #pragma once
 #include "layers/listing.h"
+#include "layers/owner.h"
 
 enum { MEND_REFUSED = 1 };
-int mend_layer(int root, const struct listing *own, const struct view *lower, struct buf *ret_path, struct err **e);
+int mend_layer(int root, const struct listing *own, const struct view *lower, const struct owner *o, struct buf *ret_path, struct err **e);

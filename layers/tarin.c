@@ -80,14 +80,29 @@ static bool acceptable(struct tarin *t, int rc)
 	return rc == ARCHIVE_OK || (rc == ARCHIVE_WARN && text && strstr(text, "can't be converted"));
 }
 
-static int archive_open(struct tarin *t, struct err **e)
+static void *archive_load(struct err **e)
 {
 	void *so = dlopen("libarchive.so.13", RTLD_NOW | RTLD_LOCAL);
 
 	if (!so) {
 		err_set(e, ERR_HOST, "cannot load libarchive, which reads sparse files: %s", dlerror());
-		return err_hint(e, "install the package libarchive13");
+		err_hint(e, "install the package libarchive13");
 	}
+	return so;
+}
+
+/* A library that is loaded is found again without looking for its file. */
+int tarin_prepare(struct err **e)
+{
+	return archive_load(e) ? 0 : -1;
+}
+
+static int archive_open(struct tarin *t, struct err **e)
+{
+	void *so = archive_load(e);
+
+	if (!so)
+		return -1;
 #define X(fn)                                                                                 \
 	t->lib.fn = (__typeof__(t->lib.fn))dlsym(so, "archive_" #fn);                          \
 	if (!t->lib.fn)                                                                        \

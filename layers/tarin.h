@@ -19,3 +19,5 @@ struct tarin_opts {
 int tarin_new(struct stream *take, const struct tarin_opts *o, struct entries **ret, struct err **e);
 /* Do these first bytes (decompressed, up to 512) start a tar? (spec/dockerfile.md 10.2, 13.1) */
 bool tar_magic(const unsigned char *p, size_t n);
+/* Load now what a sparse file will need: for a process that is about to lose sight of the libraries (chroot). */
+int tarin_prepare(struct err **e);
