@@ -5,6 +5,8 @@
 #include "cache/store.h"
 #include "registry/transfer.h"
 
+#include <sys/types.h>
+
 struct app {
 	struct loop *loop;
 	struct jobs *jobs;
@@ -16,6 +18,7 @@ struct app {
 	int interrupted;                 /* signal number, 0: none */
 	bool flavoured;                  /* the store knows the id map in force */
 	bool debug;
+	mode_t umask;                    /* the user's: for files that the command line names; ours is 077 (spec/threats.md T1) */
 	unsigned next_id;                /* of steps and transfers shown by report */
 	struct trees *trees;             /* unpacking in flight (build/trees.h) */
 };

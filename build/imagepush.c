@@ -1,5 +1,6 @@
 /* build/imagepush.c - blobs for layers that have none, and images out of the store: registries, archives, trees. */
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "build/imagestore.h"
@@ -366,6 +367,7 @@ static int write_child(void *arg, struct job_self *self, struct buf *out, struct
 {
 	struct write_call *w = arg;
 
+	umask(w->a->umask);
 	return archive_write(w->form, w->dest, store_fd(w->a->store), &w->im, 1, e);
 }
 
@@ -408,7 +410,10 @@ int imagestore_export_tree(struct app *a, const struct image *im, enum output_ty
 
 	if (imagestore_unpack(a, im, &dirs, e) < 0)
 		return -1;
-	if (treeout_open(type == OUTPUT_TAR, dest, &fd, e) == 0) {
+	mode_t ours = umask(a->umask);
+	rc = treeout_open(type == OUTPUT_TAR, dest, &fd, e);
+	umask(ours);
+	if (rc == 0) {
 		struct treeout_req r = {
 			.store = store_path(a->store), .dir = (const char *const *)dirs.v, .ndir = dirs.n, .tar = type == OUTPUT_TAR,
 			.mode_delete = mode_delete, .epoch = epoch, .diff = mem_array(im->nlayer + 1, sizeof(struct digest)),

@@ -1,11 +1,14 @@
 /* build/imagestore.c - images of the store: found, loaded, saved under names. */
 #include "build/imagestore.h"
 
+#include <fcntl.h>
+
 #include "base/clock.h"
 #include "base/mem.h"
 #include "build/trees.h"
 #include "layers/comp.h"
 #include "layers/config.h"
+#include "layers/listing.h"
 
 #define CONFIG_MAX (8 << 20)
 
@@ -139,18 +142,38 @@ static int64_t created_of(const struct image *im)
 	return text && clock_parse_rfc3339(slice_of(text), &t) == 0 ? t : 0;
 }
 
+/* Bytes of the files of a layer that is known by its listing. */
+static uint64_t listing_bytes(struct app *a, const struct digest *diff)
+{
+	struct listing *l = NULL;
+	uint64_t sum = 0;
+	struct entry en;
+	char path[80];
+	int fd;
+
+	store_listing_path(diff, path);
+	fd = at_open_store(store_fd(a->store), path, O_RDONLY, 0, NULL);
+	if (fd < 0 || listing_open(fd, &l, NULL) < 0)
+		return 0;
+	for (uint64_t i = 0; i < listing_count(l); i++) {
+		listing_at(l, i, &en);
+		sum += en.type == ENTRY_FILE ? en.size : 0;
+	}
+	listing_close(l);
+	return sum;
+}
+
 static uint64_t tree_size(struct app *a, const struct image *im)
 {
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < im->nlayer; i++) {
 		struct layer_meta m;
-		struct blob_info info;
 
 		if (store_layer_find(a->store, &im->layer[i].diff, &m, NULL) == 0)
 			sum += m.bytes;
-		else if (store_info_find(a->store, &im->layer[i].diff, "", &info, NULL) == 0)
-			sum += (uint64_t)info.size;
+		else
+			sum += listing_bytes(a, &im->layer[i].diff);
 	}
 	return sum;
 }

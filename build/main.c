@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 /* spec/threats.md X1. Nothing is trusted yet, so messages go out without the ui. */
-static int process_start(struct err **e)
+static int process_start(mode_t *ret_umask, struct err **e)
 {
 	const struct rlimit none = { 0, 0 };
 	char cap[64];
@@ -32,7 +32,7 @@ static int process_start(struct err **e)
 		err_set(e, ERR_HOST, "this program was made setuid, setgid or got file capabilities, and refuses to run so");
 		return err_hint(e, "it needs no privilege: chmod ug-s, or setcap -r");
 	}
-	umask(077);
+	*ret_umask = umask(077);
 	/* Descriptors of the caller stay usable (a file as /dev/fd/63), but no child gets them. Kernels before 5.11 do not know the flag. */
 	syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
 	/* No image of our memory on disk: it may hold secrets. */
@@ -190,7 +190,7 @@ int main(int argc, char **argv)
 	struct run r = { 0 };
 
 	zygote_main(argc, argv, work_table, WORK_COUNT);
-	int rc = process_start(&e);
+	int rc = process_start(&r.app.umask, &e);
 	if (rc == 0)
 		rc = run(&r, argc > 0 ? argv + 1 : argv, &e);
 	int status = rc < 0 ? err_status(e) : rc;

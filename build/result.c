@@ -1,5 +1,6 @@
 /* build/result.c - steps -> image -> outputs (spec/dockerfile.md 18). */
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "base/tmp.h"
@@ -42,9 +43,12 @@ void result_image(struct plan *p, struct image *ret)
 	config_finish(ret, p->req->platform || !ps->base ? &ps->platform : &ret->platform, ps->base_history, p->epoch);
 }
 
-static int write_text(const char *path, const char *text, struct err **e)
+static int write_text(const struct app *a, const char *path, const char *text, struct err **e)
 {
-	AUTO(fd_closep) int fd = fd_open_host(path, O_WRONLY | O_CREAT | O_TRUNC, 0644, e);
+	mode_t ours = umask(a->umask);
+	AUTO(fd_closep) int fd = fd_open_host(path, O_WRONLY | O_CREAT | O_TRUNC, 0666, e);
+
+	umask(ours);
 
 	if (fd < 0 || fd_write_all(fd, text, strlen(text), e) < 0 || fd_close(&fd, path, e) < 0)
 		return err_wrap(e, "cannot write '%s'", path);
@@ -74,7 +78,7 @@ static int write_metadata(struct plan *p, const struct image *im, const struct o
 		jval_set_str(o, "image.name", names.p);
 	jval_print(o, &b, 2);
 	buf_char(&b, '\n');
-	return write_text(p->req->metadata_file, b.p, e);
+	return write_text(p->app, p->req->metadata_file, b.p, e);
 }
 
 static int keep_bases(struct plan *p, struct err **e)
@@ -123,7 +127,7 @@ int result_outputs(struct plan *p, struct image *im, struct build_done *ret, str
 		image_config_bytes(im, &b);
 		digest_of(b.p, b.n, &all.config);
 	}
-	if (p->req->iidfile && write_text(p->req->iidfile, digest_text(&all.config).s, e) < 0)
+	if (p->req->iidfile && write_text(p->app, p->req->iidfile, digest_text(&all.config).s, e) < 0)
 		return -1;
 	if (p->req->metadata_file && write_metadata(p, im, &all, e) < 0)
 		return -1;

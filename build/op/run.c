@@ -221,7 +221,7 @@ static void command_failed(struct run *r)
 static void pack_done(void *arg, struct slice out, struct err *e)
 {
 	struct run *r = arg;
-	struct step_made m = { .tmp = r->s->tmp, .tree = true };
+	struct step_made m = { .tmp = r->s->tmp, .comp = r->comp, .level = r->level, .tree = true };
 
 	if (!e)
 		pack_answer_get(out, &m.facts, &e);
@@ -240,10 +240,13 @@ static void pack_start(struct step *s)
 	struct err *e = NULL;
 	size_t n;
 
+	/* What stays here is compressed when it is first pushed, if ever. */
+	if (step_leaves(s))
+		r->comp = step_comp(s, &r->level);
 	if (step_lower(s, &lower, &n, &e) == 0) {
 		struct pack_job q = {
 			.store = store_path(step_app(s)->store), .dir = s->frozen, .tmp = s->tmp, .lower = lower, .nlower = n,
-			.listing = true, .clamp = step_clamp(s),
+			.comp = r->comp, .level = r->level, .listing = true, .clamp = step_clamp(s),
 		};
 
 		pack_job_put(&b, &q);
@@ -379,6 +382,14 @@ static int spec_pack(struct run *r, struct buf *out, struct err **e)
 	return rc;
 }
 
+/* The worker has its own copy of the directories. */
+static void run_forget(struct run *r)
+{
+	strs_clear(&r->lower);
+	for (size_t i = 0; i < r->nmount; i++)
+		strs_clear(&r->mount[i].dirs);
+}
+
 static int run_start(struct run *r, struct err **e)
 {
 	struct app *a = step_app(r->s);
@@ -395,6 +406,7 @@ static int run_start(struct run *r, struct err **e)
 	sched_mounting(r->s, true);
 	rc = job_start(a->jobs, JOB_MAPPED, WORK_RUN, buf_view(&spec), (int[]){ out[1], err[1] }, 2, run_event, run_done, r, &r->s->job, e);
 	mem_wipe(spec.p, spec.n);
+	run_forget(r);
 	fd_closep(&out[1]);
 	fd_closep(&err[1]);
 	if (rc < 0) {
@@ -423,6 +435,7 @@ static void run_arrived(struct run *r, struct err *e)
 		return;
 	if (!r->e && run_start(r, &r->e) == 0)
 		return;
+	run_forget(r);
 	step_failed(r->s, take(&r->e));
 }
 
