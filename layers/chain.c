@@ -235,6 +235,12 @@ static bool on_way(const struct chain *c, const struct link *l, const char *path
 	return l->path_n <= n && memcmp(c->path.p, path, l->path_n) == 0 && (l->path_n == n || path[l->path_n] == '/');
 }
 
+/* Sources give clean paths; this is the last line of defence, as ".." would lead out of the root. */
+bool chain_name_ok(const char *name)
+{
+	return *name && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
 int chain_to(struct chain *c, const char *path, size_t n, bool marks, struct err **e)
 {
 	char name[256];
@@ -253,6 +259,8 @@ int chain_to(struct chain *c, const char *path, size_t n, bool marks, struct err
 			return err_set(e, ERR_SOURCE, "a name is longer than 255 bytes");
 		memcpy(name, at, len);
 		name[len] = 0;
+		if (!chain_name_ok(name))
+			return err_set(e, ERR_BUG, "'%s' is not a clean path", path);
 		rc = down(c, name, marks, e);
 		if (rc != 0)
 			return rc;

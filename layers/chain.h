@@ -45,6 +45,8 @@ static inline struct link *chain_top(struct chain *c)
 int chain_into(struct chain *c, const char *name, bool fresh, struct err **e);
 /* Remove whatever has this name in the current directory. */
 int chain_remove(struct chain *c, const char *name, struct err **e);
+/* One component that names something: not empty, ".", "..". */
+bool chain_name_ok(const char *name);
 int chain_set_opaque(int dir, struct err **e);
 static inline bool chain_is_whiteout(const struct stat *st)
 {

@@ -279,6 +279,8 @@ static int fill_link(struct fill *f, const char *name, const struct entry *en, s
 	int here = chain_top(&f->chain)->fd, dir = -1;
 	struct stat st, old;
 
+	if (!chain_name_ok(target))
+		return err_set(e, ERR_BUG, "its target is not a clean path");
 	int rc = target_dir(f, en->link, &opened, &dir, e);
 	if (rc < 0)
 		return -1;
@@ -369,6 +371,8 @@ static int fill_one(struct fill *f, const struct entry *en, struct err **e)
 {
 	const char *name = base_name(en->path);
 
+	if (*en->path && !chain_name_ok(name))
+		return err_set(e, ERR_BUG, "it is not a clean path");
 	if (en->type == ENTRY_WHITEOUT || en->type == ENTRY_OPAQUE)
 		return fill_mark(f, en, e);
 	/* Devices do not come out of archives, at no level of isolation (E, "char 3, block 4"). */

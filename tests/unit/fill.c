@@ -7,8 +7,10 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -152,6 +154,11 @@ static const struct {
 	{ "E23: times at both ends", { { { ENTRY_FILE, "a", .mode = 0600, .mtime = INT64_MIN }, "x" },
 				       { { ENTRY_FILE, "b", .mode = 0600, .mtime = INT64_MAX, .mtime_ns = 999999999 }, "x" } },
 	  false, NULL, "b", "file 0600 x" },
+	{ "P3: a source that gives ..", { F("../canary", "x") }, false, "not a clean path", "canary", "missing" },
+	{ "P3: .. in the middle", { F("a/../../canary", "x") }, false, "not a clean path", "canary", "missing" },
+	{ "P3: .. as a name", { D("..", 0) }, false, "not a clean path", "canary", "missing" },
+	{ "P3: .. as a target", { H("h", "a/..") }, false, "not a clean path", "canary", "missing" },
+	{ "P3: a target through ..", { H("h", "../canary") }, true, "does not exist", "h", "missing" },
 	{ "a removed directory that is still being filled", { D("a", 0755), L("a/up", ".."), F("a/up/a", "x"), F("a/up/b", "y") }, false,
 	  NULL, "a", "file 0644 x" },
 };
@@ -231,6 +238,66 @@ static void test_all_mtime(void)
 	place_drop(&p);
 }
 
+/* In a user namespace that has the ids 0 to 99 only: others are recorded (E20). */
+static void unmapped_child(int root, int ready, int go)
+{
+	static const struct item items[] = {
+		{ { ENTRY_DIR, "d", .mode = 0755, .uid = 100, .gid = 0 }, NULL },
+		{ { ENTRY_FILE, "d/f", .mode = 04755, .uid = 99, .gid = 3000000 }, "x" },
+		{ { ENTRY_FILE, "d/g", .mode = 0644, .uid = 99, .gid = 98 }, "x" },
+		{ { ENTRY_SYMLINK, "d/l", "f", .uid = 200, .gid = 200 }, NULL },
+	};
+	struct fill_opts o = FILL_OPTS_INIT;
+	char c = 0;
+
+	if (unshare(CLONE_NEWUSER) < 0 || write(ready, "x", 1) != 1 || read(go, &c, 1) != 1)
+		_exit(77);
+	int rc = fill(root, items, countof(items), &o, NULL);
+	_exit(rc < 0 ? 1 : (int)(10 + o.unmapped));
+}
+
+static bool write_map(pid_t pid, const char *file)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+	AUTO(fd_closep) int fd = openat(AT_FDCWD, path, O_WRONLY | O_CLOEXEC);
+	return fd >= 0 && write(fd, "0 0 100", 7) == 7;
+}
+
+static void test_unmapped(void)
+{
+	int ready[2], go[2], status = 0;
+	struct place p;
+	char text[32] = "", c = 0;
+	struct stat st;
+
+	place_make(&p);
+	if (fd_pipe(ready, NULL) < 0 || fd_pipe(go, NULL) < 0)
+		exit(99);
+	pid_t pid = fork();
+	if (pid == 0)
+		unmapped_child(p.root, ready[1], go[0]);
+	close(ready[1]);
+	bool mapped = read(ready[0], &c, 1) == 1 && write_map(pid, "uid_map") && write_map(pid, "gid_map") && write(go[1], "x", 1) == 1;
+	close(go[1]);
+	waitpid(pid, &status, 0);
+	close(ready[0]);
+	close(go[0]);
+	if (!mapped) {
+		ok(true, "unmapped owners # SKIP no user namespace of our own here");
+	} else {
+		is_int(WEXITSTATUS(status), 13, "E20: three owners that the map does not have");
+		AUTO(fd_closep) int file = at_open(p.root, "d/f", O_RDONLY, 0, NULL);
+		ok(fgetxattr(file, "user.kiln.own", text, sizeof(text) - 1) == 10, "are recorded");
+		is_str(text, "99:3000000", "as they were given");
+		ok(fstat(file, &st) == 0 && st.st_uid == 0 && st.st_gid == 0 && (st.st_mode & 07777) == 04755, "the file itself is root's");
+		AUTO(fd_closep) int other = at_open(p.root, "d/g", O_RDONLY, 0, NULL);
+		ok(fstat(other, &st) == 0 && st.st_uid == 99 && fgetxattr(other, "user.kiln.own", text, 8) < 0, "others just have their owner");
+	}
+	place_drop(&p);
+}
+
 /* As deep as a path can name: 2,047 levels, a file in each, with few file descriptors. */
 static void test_deep(void)
 {
@@ -273,6 +340,7 @@ int main(void)
 	test_cases();
 	test_metadata();
 	test_all_mtime();
+	test_unmapped();
 	test_deep();
 	return done_testing();
 }
