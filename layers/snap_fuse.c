@@ -74,9 +74,8 @@ static void server_exec(const struct snap_mount *m, const char *program, char *o
 		files.rlim_cur = files.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &files);
 	}
-	dup2(said, 1);
-	dup2(said, 2);
-	if (fcntl(connection, F_SETFD, 0) < 0)
+	signal(SIGPIPE, SIG_DFL);
+	if (dup2(said, 1) < 0 || dup2(said, 2) < 0 || fcntl(connection, F_SETFD, 0) < 0)
 		_exit(126);
 	execve(program, argv, env);
 	_exit(127);

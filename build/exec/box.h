@@ -15,7 +15,9 @@ struct box {
 	const struct snap_driver *driver;
 	struct job_self *self;
 	char *at;                        /* absolute */
-	int store, outside;              /* the store in the step's mount namespace; the namespace we came from */
+	int store;                       /* opened in the step's mount namespace */
+	int outside;                     /* the mount namespace that we came from */
+	int pasta_go, pasta_said;        /* net.c */
 	int files;                       /* the tmpfs below the root */
 	int root;                        /* the step's root, O_PATH */
 	int proc;                        /* where /proc goes, O_PATH */
@@ -57,6 +59,10 @@ extern const struct mount_type mount_bind, mount_cache, mount_tmpfs, mount_secre
 int mount_prepare(struct box *b, int *mounts, struct err **e);          /* spec->nmount of them */
 int mount_attach_all(struct box *b, int *mounts, struct err **e);
 
+/* Mount the stack of layers that m reads at target: read-only, or with an upper that goes with the step. */
+int bind_tree(struct box *b, const struct run_mount *m, const char *target, struct err **e);
+/* seed.c: what directory `from` holds, and its attributes, into the new directory `to`. */
+int seed_copy(int from, int to, struct err **e);
 /* A new directory below `files`, absolute path in *ret. */
 int box_dir(struct box *b, char **ret, struct err **e);
 /* A new file below `files` with this content, as a detached read-only mount. */
@@ -69,7 +75,8 @@ void box_helper(struct box *b, pid_t pid);
 bool box_cancelled(const struct box *b, int wait_ms);
 
 /* ---- net.c */
-int net_start(struct box *b, struct err **e);                           /* after unshare */
+int net_prepare(struct box *b, struct err **e);                         /* before the network namespace is entered */
+int net_start(struct box *b, struct err **e);                           /* in it */
 int net_resolv(const struct box *b, struct buf *out, struct err **e);   /* /etc/resolv.conf of the step */
 
 /* ---- payload.c: process 1. Messages on its status pipe; end of file: the command runs. */

@@ -28,20 +28,30 @@
 
 enum { MESSAGE_MAX = 64 << 10 };
 
+static int namespaces_failed(struct err **e)
+{
+	int code = errno;
+
+	err_errno(e, ERR_HOST, code, "cannot create the step's namespaces");
+	if (code == ENOSPC)
+		err_hint(e, "raise user.max_mnt_namespaces, user.max_ipc_namespaces, user.max_uts_namespaces and "
+			    "user.max_net_namespaces");
+	return -1;
+}
+
 static int enter_namespaces(struct box *b, struct err **e)
 {
-	int flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | (b->spec->net == RUN_NET_HOST ? 0 : CLONE_NEWNET);
+	int flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
 
 	b->outside = openat(AT_FDCWD, "/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (b->outside < 0)
 		return err_errno(e, ERR_HOST, errno, "cannot open the mount namespace");
-	if (unshare(flags | CLONE_NEWCGROUP) < 0 && unshare(flags) < 0) {
-		int code = errno;
-
-		err_errno(e, ERR_HOST, code, "cannot create the step's namespaces");
-		return code == ENOSPC ? err_hint(e, "raise user.max_mnt_namespaces, user.max_ipc_namespaces, user.max_uts_namespaces "
-						    "and user.max_net_namespaces") : -1;
-	}
+	if (unshare(flags | CLONE_NEWCGROUP) < 0 && unshare(flags) < 0)
+		return namespaces_failed(e);
+	if (net_prepare(b, e) < 0)
+		return -1;
+	if (b->spec->net != RUN_NET_HOST && unshare(CLONE_NEWNET) < 0)
+		return namespaces_failed(e);
 	if (sethostname(b->spec->hostname, strlen(b->spec->hostname)) < 0)
 		return err_errno(e, ERR_STEP, errno, "cannot set the host name '%s'", b->spec->hostname);
 	return 0;
@@ -338,7 +348,7 @@ int run_job(struct job_self *self, struct slice in, const int *fds, size_t nfds,
 {
 	AUTO(run_spec_clear) struct run_spec spec = { .store = NULL };
 	AUTO(box_clear) struct box b = { .spec = &spec, .self = self, .store = -1, .outside = -1, .files = -1, .root = -1,
-					 .proc = -1, .null = -1 };
+					 .proc = -1, .null = -1, .pasta_go = -1, .pasta_said = -1 };
 	AUTO(result_clear) struct run_result r = { .status = 0 };
 
 	if (nfds != 2)

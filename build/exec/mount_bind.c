@@ -12,7 +12,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-static int bind_tree(struct box *b, const struct run_mount *m, const char *target, struct err **e)
+int bind_tree(struct box *b, const struct run_mount *m, const char *target, struct err **e)
 {
 	AUTO(mem_freep) char *dir = mem_printf("%s/bind%zu", b->spec->snap, b->nserver);
 	AUTO(mem_freep) char *upper = mem_printf("%s/fs", dir);

@@ -5,6 +5,8 @@
  *
  *   shared     no lock            locked     one step after the other
  *   private    a sibling <dir>.N that nobody uses, kept for the next time
+ *
+ * With from= its first content is a copy of the source directory there: the cache is written to, and layers are shared.
  */
 #include "build/exec/box.h"
 
@@ -14,10 +16,55 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
 enum { PRIVATE_MAX = 1000, LOCK_POLL_MS = 50 };
+
+/* Mode or owner were asked for: then it is an empty directory of its own whatever the origin holds (8.6). */
+static bool seeded(const struct run_mount *m)
+{
+	return m->nlower > 0 && !(m->has_perm && (!m->source || !*m->source || strcmp(m->source, "/") == 0));
+}
+
+static int cache_seed(struct box *b, const struct run_mount *m, int dir, struct err **e)
+{
+	AUTO(mem_freep) char *at = NULL;
+	AUTO(fd_closep) int top = -1;
+	AUTO(fd_closep) int source = -1;
+	const char *path = m->source && *m->source ? m->source : "/";
+	struct run_mount tree = *m;
+	int rc;
+
+	tree.readonly = true;
+	if (box_dir(b, &at, e) < 0 || bind_tree(b, &tree, at, e) < 0)
+		return -1;
+	top = openat(AT_FDCWD, at, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (top < 0)
+		return err_errno(e, ERR_HOST, errno, "cannot open the source");
+	rc = at_try(top, path, O_RDONLY | O_DIRECTORY, &source, e);
+	if (rc == AT_MISSING)
+		return err_set(e, ERR_INPUT, "source '%s' not found", path);
+	if (rc < 0 || seed_copy(source, dir, e) < 0)
+		return err_wrap(e, "cannot fill the cache from '%s'", path);
+	return 0;
+}
+
+static int cache_fill(struct box *b, const struct run_mount *m, int dir, struct err **e)
+{
+	bool seed = seeded(m);
+
+	if (seed && cache_seed(b, m, dir, e) < 0)
+		return -1;
+	if (seed && !m->has_perm)
+		return 0;
+	if (m->has_perm && box_own(dir, m->uid, m->gid, e) < 0)
+		return -1;
+	if (fchmod(dir, m->has_perm ? m->mode & 07777 : 0755) < 0)
+		return err_errno(e, ERR_HOST, errno, "cannot set the mode of a cache directory");
+	return 0;
+}
 
 /* Made under another name first: whoever sees it sees it with its owner and mode. */
 static int cache_make(struct box *b, const struct run_mount *m, const char *path, struct err **e)
@@ -33,10 +80,12 @@ static int cache_make(struct box *b, const struct run_mount *m, const char *path
 	if (at_mkdir(parent, fresh, 0700, e) < 0)
 		return -1;
 	dir = at_open_store(parent, fresh, O_RDONLY | O_DIRECTORY, 0, e);
-	if (dir < 0 || (m->has_perm && box_own(dir, m->uid, m->gid, e) < 0))
+	if (dir < 0)
 		return -1;
-	if (fchmod(dir, m->has_perm ? m->mode & 07777 : 0755) < 0)
-		return err_errno(e, ERR_HOST, errno, "cannot set the mode of a cache directory");
+	if (cache_fill(b, m, dir, e) < 0) {
+		(void)at_rmtree(parent, fresh, NULL);
+		return -1;
+	}
 	if (renameat2(parent, fresh, parent, name, RENAME_NOREPLACE) < 0) {
 		int code = errno;
 
@@ -105,11 +154,10 @@ static int cache_prepare(struct box *b, const struct run_mount *m, int *ret, str
 	AUTO(fd_closep) int dir = -1;
 	AUTO(fd_closep) int sub = -1;
 	AUTO(fd_closep) int mount = -1;
-	const char *path = m->source && *m->source ? m->source : "/";
+	/* The source of a seeded one was chosen when it was filled. */
+	const char *path = m->source && *m->source && m->nlower == 0 ? m->source : "/";
 	int rc;
 
-	if (m->nlower > 0)
-		return err_set(e, ERR_INPUT, "a cache mount with from= cannot be filled yet by this version; leave from= out");
 	rc = m->lock_exclusive ? cache_locked(b, m, &dir, e) :
 	     m->lock_private   ? cache_private(b, m, &dir, e) :
 				 cache_open(b, m, m->cache, &dir, e);

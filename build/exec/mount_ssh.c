@@ -91,14 +91,24 @@ static void relay_run(int listener, const char *agent)
 	}
 }
 
+/* Returns when the relay has its own mount namespace: after pivot_root it would be too late. */
 static int relay_start(struct box *b, int listener, const char *agent, struct err **e)
 {
-	pid_t self = getpid(), pid = fork();
+	AUTO(fd_closep) int near = -1;
+	AUTO(fd_closep) int far = -1;
+	int ready[2];
+	pid_t self = getpid(), pid;
+	char byte;
 
+	if (fd_pipe(ready, e) < 0)
+		return -1;
+	near = ready[0];
+	far = ready[1];
+	pid = fork();
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		/* Nothing of the monitor's but the listener: not the agent's connection, not the step's output. */
-		if (getppid() != self || unshare(CLONE_NEWNS) < 0 || dup2(listener, 3) < 0 ||
+		if (getppid() != self || unshare(CLONE_NEWNS) < 0 || write(far, "", 1) != 1 || dup2(listener, 3) < 0 ||
 		    syscall(SYS_close_range, 4, ~0U, 0) < 0)
 			_exit(1);
 		relay_run(3, agent);
@@ -106,6 +116,9 @@ static int relay_start(struct box *b, int listener, const char *agent, struct er
 	if (pid < 0)
 		return err_errno(e, ERR_HOST, errno, "cannot start the ssh relay");
 	box_helper(b, pid);
+	fd_closep(&far);
+	if (fd_read(near, &byte, 1, e) != 1)
+		return *e ? -1 : err_set(e, ERR_HOST, "the ssh relay did not start");
 	return 0;
 }
 

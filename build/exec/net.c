@@ -1,7 +1,7 @@
 /* build/exec/net.c - what network a step sees: the host's, none, or a private one through pasta (spec/executor.md 11).
  *
- * The monitor is already in the step's network namespace when it comes here. pasta is its child, in the foreground, so it
- * ends with the step; it is ready when a default route is there.
+ * pasta is a child of the monitor, in the foreground, so it ends with the step. It is forked before the monitor enters the
+ * step's network namespace, since nobody may go back to the host's; it is ready when a default route is there.
  */
 #include "build/exec/box.h"
 
@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -62,46 +63,91 @@ static bool has_route(void)
 	return fd >= 0 && fd_read_all(fd, &text, NULL) == 0 && text.p && strstr(text.p, "\t00000000\t");
 }
 
-static pid_t pasta_fork(struct box *b, const char *program, const char *netns)
+/* A real root makes pasta change to 'nobody', who cannot enter the namespace. */
+static bool real_root(void)
 {
-	const char *argv[] = { program, "--foreground", "--config-net", "-t", "none", "-u", "none", "-T", "none", "-U", "none",
-			       "--no-map-gw", "--dns-forward", FORWARDER, "--quiet", "--netns", netns, NULL };
-	char *env[] = { NULL };
-	pid_t self = getpid(), pid = fork();
+	AUTO(fd_closep) int fd = openat(AT_FDCWD, "/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+	AUTO(buf_freep) struct buf text = BUF_MAX(4096);
 
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() == self)
-			execve(program, (char *const *)argv, env);
-		_exit(127);
-	}
-	return pid;
+	return fd >= 0 && fd_read_all(fd, &text, NULL) == 0 && text.p && strstr(text.p, " 4294967295\n");
 }
 
-static int pasta_start(struct box *b, struct err **e)
+/* Waits for the name of the namespace's file, then becomes pasta. */
+static void pasta_child(const char *program, int go, int said) __attribute__((noreturn));
+static void pasta_child(const char *program, int go, int said)
+{
+	char netns[4096];
+	const char *argv[24] = { program, "--foreground", "--config-net", "-t", "none", "-u", "none", "-T", "none", "-U", "none",
+				 "--no-map-gw", "--dns-forward", FORWARDER, "--netns", netns, real_root() ? "--runas" : NULL, "0", NULL };
+	char *env[] = { NULL };
+	ssize_t n = fd_read(go, netns, sizeof(netns) - 1, NULL);
+
+	signal(SIGPIPE, SIG_DFL);               /* versions of 2023 take an ignored one for an error */
+	if (n > 0 && dup2(said, 1) >= 0 && dup2(said, 2) >= 0) {
+		netns[n] = '\0';
+		execve(program, (char *const *)argv, env);
+	}
+	_exit(127);
+}
+
+int net_prepare(struct box *b, struct err **e)
 {
 	AUTO(mem_freep) char *program = proc_find("pasta");
-	AUTO(mem_freep) char *netns = NULL;
-	int64_t until = clock_ns() + (int64_t)READY_MS * 1000000;
-	pid_t pid;
+	pid_t self = getpid(), pid;
+	int go[2];
 
+	if (b->spec->net != RUN_NET_PRIVATE)
+		return 0;
 	if (!program) {
 		err_set(e, ERR_HOST, "a private network needs 'pasta', which is not installed");
 		return err_hint(e, "install the package passt, or use --network=host or --network=none");
 	}
-	if (netns_file(b, &netns, e) < 0)
+	if (fd_pipe(go, e) < 0)
 		return -1;
-	pid = pasta_fork(b, program, netns);
+	b->pasta_go = go[1];
+	b->pasta_said = memfd_create("pasta", MFD_CLOEXEC);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != self)
+			_exit(127);
+		close(go[1]);
+		pasta_child(program, go[0], b->pasta_said);
+	}
+	close(go[0]);
 	if (pid < 0)
 		return err_errno(e, ERR_HOST, errno, "cannot start pasta");
 	box_helper(b, pid);
+	return 0;
+}
+
+static int pasta_failed(int said, struct err **e)
+{
+	AUTO(buf_freep) struct buf text = BUF_MAX(4096);
+	AUTO(buf_freep) struct buf clean = BUF_MAX(1024);
+
+	if (said >= 0 && lseek(said, 0, SEEK_SET) == 0)
+		(void)fd_read_all(said, &text, NULL);
+	buf_escaped(&clean, slice_trim(buf_view(&text), " \n"), 500);
+	err_set(e, ERR_HOST, "pasta could not set up the private network%s%s", clean.n ? ": " : "", clean.n ? clean.p : "");
+	return err_hint(e, "pasta needs a default route on the host; use --network=host or --network=none");
+}
+
+static int pasta_start(struct box *b, struct err **e)
+{
+	AUTO(mem_freep) char *netns = NULL;
+	int64_t until = clock_ns() + (int64_t)READY_MS * 1000000;
+	pid_t pid = b->helper[b->nhelper - 1];
+
+	if (netns_file(b, &netns, e) < 0 || fd_write_all(b->pasta_go, netns, strlen(netns), e) < 0)
+		return -1;
+	fd_closep(&b->pasta_go);
 	while (!has_route()) {
 		int status;
 
 		if (waitpid(pid, &status, WNOHANG) == pid) {
 			b->nhelper--;
-			err_set(e, ERR_HOST, "pasta could not set up the private network");
-			return err_hint(e, "pasta needs a default route on the host; use --network=host or --network=none");
+			return pasta_failed(b->pasta_said, e);
 		}
 		if (clock_ns() > until)
 			return err_set(e, ERR_HOST, "pasta was not ready within %d seconds", READY_MS / 1000);

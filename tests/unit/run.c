@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "base/idmap.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "build/exec/run.h"
 #include "layers/snap.h"
 #include "tests/tap.h"
@@ -283,10 +284,35 @@ static const struct {
 	{ "not found is 127", "nosuchthing 2>/dev/null", "", 127 },
 };
 
+/* Inside a container that masks its /proc, a step sees that one (executor.md 5.4). */
+static bool outer_proc(void)
+{
+	static int known = -1;
+
+	if (known < 0) {
+		AUTO(answer_clear) struct answer a = { .done = false };
+
+		call(PIDS, SLICE_NONE, NULL, 0, &a);
+		known = a.out.n > 0;
+	}
+	return known;
+}
+
+static bool skip_outer(const char *name)
+{
+	if (outer_proc())
+		printf("ok %d # SKIP %s: no new /proc can be mounted here\n", ++tap_run, name);
+	return outer_proc();
+}
+
 static void test_sees(void)
 {
 	for (size_t i = 0; i < countof(sees); i++) {
 		AUTO(ran_clear) struct ran x = { .snap = "" };
+
+		if (strstr(sees[i].script, "/proc/1/") || strstr(sees[i].script, "/proc/[0-9]"))
+			if (skip_outer(sees[i].name))
+				continue;
 
 		sh(sees[i].script, (struct run_spec){ .cwd = NULL }, &x);
 		is_str(text(&x), sees[i].want, sees[i].name);
@@ -383,6 +409,21 @@ static void test_net(void)
 	is_str(text(&y), "2\n", "network host");
 }
 
+static void test_private_net(void)
+{
+	AUTO(ran_clear) struct ran x = { .snap = "" };
+	AUTO(mem_freep) char *pasta = proc_find("pasta");
+
+	if (!pasta) {
+		printf("ok %d # SKIP a private network: pasta is not installed\n", ++tap_run);
+		return;
+	}
+	sh("head -1 /etc/resolv.conf; cut -d: -f1 /proc/net/dev | tail -n +3 | wc -l; grep -c 00000000 /proc/net/route; nc 127.0.0.1 1 || echo closed",
+	   (struct run_spec){ .net = RUN_NET_PRIVATE }, &x);
+	ok(!x.e && strncmp(text(&x), "nameserver 169.254.1.1\n2\n", 25) == 0 && strstr(text(&x), "closed"),
+	   "a private network through pasta: %s", text(&x));
+}
+
 static bool upper_is(const char *snap, const char *want, const char *name)
 {
 	AUTO(answer_clear) struct answer a = { .done = false };
@@ -440,7 +481,7 @@ static void test_mounts(void)
 		{ .kind = RUN_TMPFS, .target = (char *)"/t", .size = 1 << 20 },
 		{ .kind = RUN_SECRET, .target = (char *)"/run/secrets/s", .content = (char *)"geheim", .ncontent = 6, .mode = 0440, .uid = 3, .gid = 4 },
 		{ .kind = RUN_SECRET, .target = (char *)"/run/secrets/absent" },
-		{ .kind = RUN_FILE, .target = (char *)"/dev/pipes/EOF", .content = (char *)"#!/bin/sh\necho script\n", .ncontent = 22, .mode = 0755 },
+		{ .kind = RUN_FILE, .target = (char *)"/dev/pipes", .source = (char *)"EOF", .content = (char *)"#!/bin/sh\necho script\n", .ncontent = 22, .mode = 0755 },
 		{ .kind = RUN_CACHE, .target = (char *)"/cache", .cache = (char *)"cache/c1", .has_perm = true, .mode = 0700, .uid = 5, .gid = 6 },
 		{ .kind = RUN_CACHE, .target = (char *)"/cache/below", .cache = (char *)"cache/c2", .lock_exclusive = true },
 		{ .kind = RUN_CACHE, .target = (char *)"/private", .cache = (char *)"cache/c3", .lock_private = true, .source = (char *)"deep/er" },
@@ -633,7 +674,8 @@ static void test_ends(void)
 	sh("(sleep 1000 &) ; (setsid sleep 1000 &); kill -9 $$; echo still", (struct run_spec){ .cwd = NULL }, &z);
 	is_str(text(&z), "still\n", "process 1 cannot kill itself");
 	call(PIDS, SLICE_NONE, NULL, 0, &pids);
-	is_str(pids.e ? "" : pids.out.p, "", "no process is left");
+	if (!skip_outer("no process is left"))
+		is_str(pids.e ? "" : pids.out.p, "", "no process is left");
 	call(MOUNTS, SLICE_NONE, NULL, 0, &after);
 	is_str(after.out.p, before.out.p, "no mount is left");
 }
@@ -748,6 +790,7 @@ static void tests(void)
 	test_users();
 	test_cwd();
 	test_net();
+	test_private_net();
 	test_upper();
 	test_mounts();
 	test_refused();
