@@ -97,7 +97,7 @@ static void warn_ignored(struct eval *ev, const struct instr *in, const struct c
 int copy_eval_words(struct eval *ev, const struct instr *in, copy_classify *classify, struct copy **ret, struct err **e)
 {
 	struct copy *c = arena_alloc(ev->arena, sizeof(*c));
-	const char *dest = NULL;
+	const struct word *last = &in->arg[in->narg - 1];
 
 	*ret = c;
 	c->source = arena_alloc(ev->arena, (in->narg + in->ndoc) * sizeof(*c->source));
@@ -113,23 +113,22 @@ int copy_eval_words(struct eval *ev, const struct instr *in, copy_classify *clas
 
 		if (doc_of(in, i))
 			continue;
+		s->word = &in->arg[i];
 		if (eval_expand(ev, in, in->arg[i].text, in->arg[i].at, &s->text, e) < 0 || classify(ev, in, &in->arg[i], s, e) < 0)
 			return -1;
 		c->nsource++;
 	}
 	if (add_docs(ev, in, c, e) < 0)
 		return -1;
-	if (eval_expand(ev, in, in->arg[in->narg - 1].text, in->arg[in->narg - 1].at, &dest, e) < 0)
+	if (eval_expand(ev, in, last->text, last->at, &c->dest_text, e) < 0)
 		return -1;
-	c->dest = eval_path(ev, dest);
+	c->dest = eval_path(ev, c->dest_text);
 	return 0;
 }
 
 struct step *copy_eval_step(struct eval *ev, const struct instr *in, struct copy *c)
 {
 	AUTO(buf_freep) struct buf b = BUF_MAX(32 << 20);
-	const char *dest = "";
-	size_t n = 0;
 
 	buf_str(&b, instr_table[in->id].word);
 	if (c->parents)
@@ -138,19 +137,14 @@ struct step *copy_eval_step(struct eval *ev, const struct instr *in, struct copy
 		buf_printf(&b, " --chown=%s", c->chown);
 	if (c->chmod)
 		buf_printf(&b, " --chmod=%s", c->chmod);
-	for (; n < c->nsource; n++)
-		buf_printf(&b, " %s%s", c->source[n].kind == COPY_INLINE ? "<<" : "",
-			   c->source[n].kind == COPY_INLINE ? c->source[n].name : c->source[n].text);
-	/* The destination as written, expanded; it was valid a moment ago. */
-	(void)eval_expand(ev, in, in->arg[in->narg - 1].text, in->arg[in->narg - 1].at, &dest, NULL);
-	buf_printf(&b, " %s # buildkit", dest);
+	for (size_t i = 0; i < c->nsource; i++)
+		buf_printf(&b, " %s%s", c->source[i].kind == COPY_INLINE ? "<<" : "",
+			   c->source[i].kind == COPY_INLINE ? c->source[i].name : c->source[i].text);
+	buf_printf(&b, " %s # buildkit", c->dest_text);
 	c->s = eval_step(ev, in, arena_str(ev->arena, buf_view(&b)), c);
-	for (size_t i = 0; i + 1 < in->narg; i++) {
-		const char *text = NULL;
-
-		if (!doc_of(in, i) && eval_expand(ev, in, in->arg[i].text, in->arg[i].at, &text, NULL) == 0)
-			warn_ignored(ev, in, c, &in->arg[i], text);
-	}
+	for (size_t i = 0; i < c->nsource; i++)
+		if (c->source[i].kind == COPY_PATH)
+			warn_ignored(ev, in, c, c->source[i].word, c->source[i].text);
 	return c->s;
 }
 

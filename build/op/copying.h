@@ -14,6 +14,7 @@ enum copy_kind { COPY_PATH, COPY_INLINE, COPY_GIT, COPY_HTTP };
 struct copy_source {
 	enum copy_kind kind;
 	const char *text;                /* path or URL */
+	const struct word *word;         /* as written */
 	const char *name;                /* COPY_INLINE: its file */
 	struct slice content;
 };
@@ -21,6 +22,7 @@ struct copy {
 	struct step *s;
 	struct copy_source *source;
 	size_t nsource;
+	const char *dest_text;           /* expanded */
 	const char *dest;                /* absolute, '/' at the end: a directory */
 	const char *chown, *chmod;       /* NULL: not given */
 	const char *const *exclude;

@@ -276,6 +276,36 @@ static void test_explain(struct app *a)
 	remove_scratch(dir);
 }
 
+static void test_named(struct app *a)
+{
+	static const struct {
+		const char *spec, *text;
+	} bad[] = {
+		{ "ftp://host/x", "unsupported context source 'ftp'" }, { "target:base", "unsupported context source 'target'" },
+		{ "input:0", "unsupported context source 'input'" },    { "-", "invalid context specifier" },
+		{ "/nowhere/at/all", "cannot open the build context" },
+	};
+	AUTO(mem_freep) char *dir = scratch();
+	AUTO(mem_freep) char *local = mem_printf("local:%s", dir);
+	AUTO(buf_freep) struct buf seen = BUF_MAX(4096);
+	struct build_req r = { .context = "." };
+	struct context *c = NULL;
+	struct err *e = NULL;
+
+	for (size_t i = 0; i < countof(bad); i++) {
+		ok(context_open_named(a, &r, bad[i].spec, &c, &e) < 0 && strstr(err_text(e), bad[i].text), "13.2 %s: %s", bad[i].spec, bad[i].text);
+		err_free(take(&e));
+	}
+	put(dir, ".dockerignore", "x\n");
+	put(dir, ".containerignore", "y\n");
+	put(dir, "x", "");
+	put(dir, "y", "");
+	ok(context_open_named(a, &r, local, &c, &e) == 0 && context_list(c, list_names, &seen, &e) == 0, "13.2 a directory");
+	is_str(seen.p, ".containerignore .dockerignore y", "12.1 with the .dockerignore of its own root, only that name");
+	context_free(c);
+	remove_scratch(dir);
+}
+
 int main(void)
 {
 	AUTO(mem_freep) char *root = scratch();
@@ -289,6 +319,7 @@ int main(void)
 	for (size_t i = 0; i < countof(dirs); i++)
 		dir_case(&a, &dirs[i]);
 	test_errors(&a);
+	test_named(&a);
 	test_explain(&a);
 	store_close(a.store);
 	remove_scratch(root);
