@@ -252,6 +252,7 @@ static int plan_root(struct idmap *m, struct err **e)
 /* Why newuidmap or newgidmap could not work here, before it is tried (executor.md 3.3). NULL: nothing known. */
 static const char *helper_refusal(const char *path)
 {
+	uint64_t bounding = status_number("CapBnd:", 16);
 	struct statvfs fs;
 	struct stat st;
 	char cap[64];
@@ -264,6 +265,12 @@ static const char *helper_refusal(const char *path)
 		return "it lost its set-user-ID bit or file capabilities; reinstall the package uidmap (shadow-utils)";
 	if (statvfs(path, &fs) == 0 && (fs.f_flag & ST_NOSUID))
 		return "it lies on a file system mounted nosuid";
+	if (!has_cap(bounding, CAP_SETUID) || !has_cap(bounding, CAP_SETGID))
+		return "the container's capabilities lack SETUID and SETGID; add them";
+	/* Many builds of the set-user-ID program drop to nothing without these. */
+	if ((st.st_mode & S_ISUID) && (!has_cap(bounding, CAP_SYS_ADMIN) || !has_cap(bounding, CAP_DAC_OVERRIDE)))
+		return "set-user-ID programs have no CAP_SYS_ADMIN in this container; give it the file capabilities "
+		       "cap_setuid and cap_setgid instead";
 	return NULL;
 }
 
@@ -304,6 +311,11 @@ static int plan_user(struct idmap *m, struct err **e)
 	if (plan_file("/etc/subuid", pw->pw_name, m->uid, countof(m->uid), &nuid, e) < 0 ||
 	    plan_file("/etc/subgid", pw->pw_name, m->gid, countof(m->gid), &ngid, e) < 0)
 		return -1;
+	if (getegid() != pw->pw_gid) {
+		why(m, "the group in use is not the primary group of '%s', so newuidmap would refuse; log in again without "
+		       "newgrp or sg", pw->pw_name);
+		return 0;
+	}
 	if (nuid == 1 || ngid == 1) {
 		why(m, "no subordinate ids for '%s' in /etc/%s; ask root to run: usermod --add-subuids 100000-165535 "
 		       "--add-subgids 100000-165535 %s", pw->pw_name, nuid == 1 ? "subuid" : "subgid", pw->pw_name);
