@@ -1,0 +1,367 @@
+/* layers/listing_write.c - entries into a listing, and from order of arrival into layer order. */
+#include "layers/listing.h"
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "layers/listing_format.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum {
+	SPOOL = 64 << 10,
+	RECORD_MOST = 256 << 10,         /* paths and 128 KiB of xattrs */
+	TEXT_MOST = 10 << 20,
+	ROUNDS_MOST = 40,
+	ENTRIES_MOST = 4000000,
+};
+
+struct listed {
+	struct sink sink;
+	int fd;
+	char *spool;
+	size_t used;
+	uint64_t at;                     /* file offset of spool[0] */
+	struct head head;                /* text[]: the last ones that came */
+	uint64_t sum;
+	uint64_t *index;
+	size_t n, cap;
+	uint32_t seq;
+	struct buf last;                 /* path of the last record: mostly they come in order */
+	bool sorted;
+	int text;                        /* which text is coming, -1: none */
+	uint64_t left;
+	struct buf record;
+};
+
+static int write_at(int fd, const void *p, size_t n, uint64_t at, struct err **e)
+{
+	while (n > 0) {
+		ssize_t done = pwrite(fd, p, n, (off_t)at);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return err_errno(e, ERR_HOST, errno, "cannot write a layer listing");
+		p = (const char *)p + done;
+		n -= (size_t)done;
+		at += (uint64_t)done;
+	}
+	return 0;
+}
+
+static int spool_flush(struct listed *k, struct err **e)
+{
+	size_t n = k->used;
+	uint64_t at = k->at;
+
+	k->sum = sum_add(k->sum, k->spool, n);
+	k->at += n;
+	k->used = 0;
+	return write_at(k->fd, k->spool, n, at, e);
+}
+
+/* The spool holds a multiple of 8 whenever it is full, so the sum sees whole words. */
+static int spool_add(struct listed *k, const void *p, size_t n, struct err **e)
+{
+	while (n > 0) {
+		size_t part = SPOOL - k->used < n ? SPOOL - k->used : n;
+
+		memcpy(k->spool + k->used, p, part);
+		k->used += part;
+		p = (const char *)p + part;
+		n -= part;
+		if (k->used == SPOOL && spool_flush(k, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int spool_pad(struct listed *k, struct err **e)
+{
+	static const char zeros[8];
+
+	return spool_add(k, zeros, -k->used % 8, e);
+}
+
+/* Entry, then opaque mark, then whiteout, where they share a path. */
+static int rank(enum entry_type type)
+{
+	return type == ENTRY_WHITEOUT ? 2 : type == ENTRY_OPAQUE;
+}
+
+static void put_u32(struct buf *b, size_t v)
+{
+	uint32_t le = htole32((uint32_t)v);
+
+	buf_add(b, &le, sizeof(le));
+}
+
+static int put_record(struct listed *k, const struct entry *en, uint32_t seq, struct err **e)
+{
+	struct buf *b = &k->record;
+	size_t npath = strlen(en->path);
+	struct record r = {
+		.seq = htole32(seq),
+		.type = (uint8_t)en->type,
+		.parent = en->parent,
+		.nxattr = htole16((uint16_t)en->nxattr),
+		.mode = htole32(en->mode),
+		.uid = htole32(en->uid),
+		.gid = htole32(en->gid),
+		.mtime_ns = htole32(en->mtime_ns),
+		.major = htole32(en->major),
+		.minor = htole32(en->minor),
+		.mtime = (int64_t)htole64((uint64_t)en->mtime),
+		.size = htole64(en->type == ENTRY_FILE ? en->size : 0),
+		.xattr = htole32((uint32_t)k->head.nxattr),
+		.path = htole16((uint16_t)npath),
+		.link = htole16(en->link ? (uint16_t)strlen(en->link) : NO_LINK),
+	};
+
+	if (k->n >= ENTRIES_MOST || npath > 4095 || (en->link && strlen(en->link) > 4095) || en->nxattr > 256)
+		return err_set(e, ERR_LIMIT, "a layer has more than %d entries, or one of them names longer than 4095 bytes",
+			       ENTRIES_MOST);
+	buf_reset(b);
+	buf_add(b, &r, sizeof(r));
+	buf_add(b, en->path, npath + 1);
+	if (en->link)
+		buf_add(b, en->link, strlen(en->link) + 1);
+	for (size_t i = 0; i < en->nxattr; i++) {
+		put_u32(b, strlen(en->xattr[i].name));
+		put_u32(b, en->xattr[i].value.n);
+		buf_add(b, en->xattr[i].name, strlen(en->xattr[i].name) + 1);
+		buf_add(b, en->xattr[i].value.p, en->xattr[i].value.n);
+	}
+	buf_add(b, "\0\0\0\0\0\0\0", -b->n % 8);
+	if (buf_ok(b, "attributes of one file", e) < 0)
+		return -1;
+	((struct record *)b->p)->length = htole32((uint32_t)b->n);
+	k->head.nxattr += en->nxattr;
+	MEM_ROOM(k->index, k->n, k->cap);
+	k->index[k->n++] = k->at + k->used;
+	return spool_add(k, b->p, b->n, e);
+}
+
+static int listed_entry(struct sink *s, const struct entry *en, struct err **e)
+{
+	struct listed *k = container_of(s, struct listed, sink);
+
+	if (k->n && entry_path_cmp(k->last.p, en->path) >= 0)
+		k->sorted = false;
+	buf_reset(&k->last);
+	buf_add(&k->last, en->path, strlen(en->path));
+	k->text = -1;
+	for (int i = 0; i < NTEXT; i++)
+		if (rank(en->type) == 0 && strcmp(en->path, text_path[i]) == 0) {
+			k->head.text[i].at = 0;
+			k->text = en->type == ENTRY_FILE && en->size > 0 && en->size <= TEXT_MOST ? i : -1;
+		}
+	if (put_record(k, en, k->seq++, e) < 0)
+		return -1;
+	if (k->text >= 0) {
+		k->head.text[k->text].at = k->at + k->used;
+		k->head.text[k->text].n = k->left = en->size;
+	}
+	return 0;
+}
+
+static int listed_data(struct sink *s, const void *p, size_t n, struct err **e)
+{
+	struct listed *k = container_of(s, struct listed, sink);
+
+	if (k->text < 0)
+		return 0;
+	k->left -= n;
+	if (spool_add(k, p, n, e) < 0)
+		return -1;
+	return k->left == 0 ? spool_pad(k, e) : 0;
+}
+
+/* ---- from order of arrival to layer order */
+
+static int by_path(const void *a, const void *b, void *map)
+{
+	const struct record *x = (const struct record *)((const char *)map + *(const uint64_t *)a);
+	const struct record *y = (const struct record *)((const char *)map + *(const uint64_t *)b);
+	int c = entry_path_cmp(record_path(x), record_path(y));
+
+	if (c == 0)
+		c = rank(x->type) - rank(y->type);
+	if (c == 0)
+		c = le32toh(x->seq) < le32toh(y->seq) ? -1 : 1;
+	return c;
+}
+
+static const struct record *rec(const char *map, uint64_t at)
+{
+	return (const struct record *)(map + at);
+}
+
+/* Later ones of a name win. */
+static void drop_duplicates(struct listed *k, const char *map)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < k->n; i++) {
+		const struct record *r = rec(map, k->index[i]), *next = i + 1 < k->n ? rec(map, k->index[i + 1]) : NULL;
+
+		if (next && rank(r->type) == rank(next->type) && strcmp(record_path(r), record_path(next)) == 0)
+			continue;
+		k->index[n++] = k->index[i];
+	}
+	k->n = n;
+}
+
+/* The path of something that lies "below" a symlink of this same layer, after following it once. */
+static int through_link(const struct record *link, const char *path, struct buf *out, struct err **e)
+{
+	AUTO(buf_freep) struct buf whole = BUF_MAX(16384);
+	const char *at = record_path(link), *slash = strrchr(at, '/'), *text = at + le16toh(link->path) + 1;
+
+	if (text[0] != '/' && slash)
+		buf_add(&whole, at, (size_t)(slash - at));
+	buf_char(&whole, '/');
+	buf_str(&whole, text);
+	buf_str(&whole, path + le16toh(link->path));
+	return entry_path_clean(buf_view(&whole), true, out, e);
+}
+
+/* A copy of record r under another path, at the end of the file; the xattrs keep their numbers. */
+static int put_moved(struct listed *k, const struct record *r, struct slice path, uint64_t *ret, struct err **e)
+{
+	size_t old = sizeof(*r) + le16toh(r->path) + 1U;
+	struct record to = *r;
+	struct buf *b = &k->record;
+
+	to.path = htole16((uint16_t)path.n);
+	buf_reset(b);
+	buf_add(b, &to, sizeof(to));
+	buf_add(b, path.p, path.n);
+	buf_char(b, 0);
+	buf_add(b, (const char *)r + old, le32toh(r->length) - old);
+	buf_add(b, "\0\0\0\0\0\0\0", -b->n % 8);
+	if (buf_ok(b, "attributes of one file", e) < 0)
+		return -1;
+	((struct record *)b->p)->length = htole32((uint32_t)b->n);
+	*ret = k->at + k->used;
+	return spool_add(k, b->p, b->n, e);
+}
+
+/* An archive may put entries below what is no directory: a symlink that came before is followed, as when it is unpacked;
+ * anything that came later replaced the directory and all in it. Returns the number of paths that were rewritten. */
+static int settle_parents(struct listed *k, const char *map, struct err **e)
+{
+	AUTO(buf_freep) struct buf path = BUF_MAX(8192);
+	const struct record *block = NULL;
+	size_t n = 0, all = k->n;
+	int moved = 0;
+
+	for (size_t i = 0; i < all; i++) {
+		const struct record *r = rec(map, k->index[i]);
+		size_t len = block ? le16toh(block->path) : 0;
+
+		if (!block || strncmp(record_path(block), record_path(r), len) != 0 || record_path(r)[len] != '/') {
+			if (rank(r->type) == 0)
+				block = r->type == ENTRY_DIR ? NULL : r;
+			k->index[n++] = k->index[i];
+			continue;
+		}
+		if (block->type != ENTRY_SYMLINK || le32toh(block->seq) > le32toh(r->seq))
+			continue;
+		if (through_link(block, record_path(r), &path, e) < 0 ||
+		    put_moved(k, r, buf_view(&path), &k->index[n++], e) < 0)
+			return -1;
+		moved++;
+	}
+	k->n = n;
+	return moved;
+}
+
+static int settle(struct listed *k, struct err **e)
+{
+	for (unsigned round = 0; k->n > 0; round++) {
+		void *map;
+		size_t size;
+		int moved;
+
+		if (spool_flush(k, e) < 0)
+			return -1;
+		size = k->at;
+		map = mmap(NULL, size, PROT_READ, MAP_SHARED, k->fd, 0);
+		if (map == MAP_FAILED)
+			return err_errno(e, ERR_HOST, errno, "cannot read a layer listing back");
+		if (!k->sorted) {
+			qsort_r(k->index, k->n, sizeof(*k->index), by_path, map);
+			drop_duplicates(k, map);
+		}
+		moved = settle_parents(k, map, e);
+		munmap(map, size);
+		if (moved <= 0)
+			return moved;
+		if (round >= ROUNDS_MOST)
+			return err_set(e, ERR_SOURCE, "symlinks in the layer lead in a circle");
+		k->sorted = false;
+	}
+	return 0;
+}
+
+static int put_head(struct listed *k, struct err **e)
+{
+	struct head h = k->head;
+	uint64_t *w = &h.version;
+
+	memcpy(h.magic, magic, sizeof(magic));
+	h.version = VERSION;
+	h.count = k->n;
+	h.size = k->at;
+	for (size_t i = 0; i < (sizeof(h) - 8) / 8; i++)
+		w[i] = htole64(w[i]);
+	h.sum = htole64(sum_add(k->sum, &h, sizeof(h) - 8));
+	return write_at(k->fd, &h, sizeof(h), 0, e);
+}
+
+static int listed_end(struct sink *s, struct err **e)
+{
+	struct listed *k = container_of(s, struct listed, sink);
+
+	if (settle(k, e) < 0)
+		return -1;
+	k->head.index = k->at + k->used;
+	for (size_t i = 0; i < k->n; i++) {
+		uint64_t le = htole64(k->index[i]);
+
+		if (spool_add(k, &le, sizeof(le), e) < 0)
+			return -1;
+	}
+	return spool_flush(k, e) < 0 ? -1 : put_head(k, e);
+}
+
+static void listed_free(struct sink *s)
+{
+	struct listed *k = container_of(s, struct listed, sink);
+
+	mem_freep(&k->spool);
+	mem_freep(&k->index);
+	buf_free(&k->last);
+	buf_free(&k->record);
+	mem_freep(&k);
+}
+
+struct sink *listing_sink_new(int fd)
+{
+	static const struct sink_ops ops = { listed_entry, listed_data, listed_end, listed_free };
+	struct listed *k = mem_zalloc(sizeof(*k));
+
+	k->sink.ops = &ops;
+	k->fd = fd;
+	k->spool = mem_alloc(SPOOL);
+	k->at = sizeof(struct head);
+	k->last = (struct buf)BUF_MAX(65536);
+	k->record = (struct buf)BUF_MAX(RECORD_MOST);
+	k->sorted = true;
+	k->text = -1;
+	return &k->sink;
+}
