@@ -13,6 +13,7 @@ enum { PARALLEL = 4, PARALLEL_MAX = 16, MOUNTS_TRIED = 3 };
 
 struct lane {
 	bool used;
+	size_t blob;                     /* index in the request */
 	int fd;
 	struct upload u;
 	char path[DIST_PATH];
@@ -54,7 +55,7 @@ static bool earlier(const struct push_req *r, size_t i)
 static int look(struct push *p, struct err **e)
 {
 	const struct push_req *r = p->req;
-	size_t at[PARALLEL_MAX], next = 0, busy = 1;
+	size_t next = 0, busy = 1;
 
 	while (busy || next < r->nblob) {
 		busy = 0;
@@ -62,13 +63,13 @@ static int look(struct push *p, struct err **e)
 			struct lane *l = &p->lane[i];
 
 			if (l->used && l->u.req.done) {
-				p->there[at[i]] = upload_present(&l->u);
+				p->there[l->blob] = upload_present(&l->u);
 				upload_clear(&l->u);
 				l->used = false;
 			}
 			if (!l->used && next < r->nblob) {
-				at[i] = next++;
-				upload_init(&l->u, &p->d, p->peer, &r->blob[at[i]].digest, r->blob[at[i]].size);
+				l->blob = next++;
+				upload_init(&l->u, &p->d, p->peer, &r->blob[l->blob].digest, r->blob[l->blob].size);
 				l->used = true;
 				if (upload_head(&l->u, l->path, e) < 0)
 					return -1;

@@ -218,7 +218,7 @@ bool tree_has(const struct tree *t, const char *path)
 
 int tree_doc(struct tree *t, const char *path, struct buf *out, struct err **e)
 {
-	struct tree_member m;
+	struct tree_member m = { 0 };
 	char hex[DIGEST_HEX + 1];
 	int rc = 0;
 
@@ -299,7 +299,7 @@ static int copy(struct tree *t, const char *path, int take_fd, const struct dige
 int tree_blob(struct tree *t, const struct digest *d, int64_t size, struct err **e)
 {
 	AUTO(fd_closep) int fd = -1;
-	struct tree_member m;
+	struct tree_member m = { 0 };
 	char path[80];
 	struct stat st;
 

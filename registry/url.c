@@ -69,7 +69,7 @@ static int authority(struct slice text, struct slice s, struct url *u, struct er
 int url_parse(struct slice text, struct url *ret, struct err **e)
 {
 	AUTO(url_clear) struct url u = { 0 };
-	struct slice rest = text, auth = SLICE_NONE, user = SLICE_NONE, fragment = SLICE_NONE;
+	struct slice rest = text, fragment = SLICE_NONE;
 	size_t n = 0;
 
 	if (text.n > URL_MAX)
@@ -85,13 +85,12 @@ int url_parse(struct slice text, struct url *ret, struct err **e)
 	rest = slice_skip(rest, u.https ? 8 : 7);
 	while (n < rest.n && rest.p[n] != '/' && rest.p[n] != '?')
 		n++;
-	auth = (struct slice){ rest.p, n };
+	struct slice auth = { rest.p, n };
 	rest = slice_skip(rest, n);
 	for (size_t i = auth.n; i > 0; i--) {
 		if (auth.p[i - 1] == '@') {
-			user = (struct slice){ auth.p, i - 1 };
+			u.userinfo = mem_strn(auth.p, i - 1);
 			auth = slice_skip(auth, i);
-			u.userinfo = mem_strn(user.p, user.n);
 			break;
 		}
 	}
