@@ -463,6 +463,15 @@ static void fetch(void)
 	ok(http_fetch(&(struct http_fetch_req){ .url = big, .fd = fd, .max = 1 }, &got, &e) < 0 && err_kind(e) == ERR_LIMIT,
 	   "more than allowed is a limit");
 	err_free(take(&e));
+	AUTO(mem_freep) char *proxy = mem_printf("http://px:secret@127.0.0.1:%u", s.port);
+	setenv("http_proxy", proxy, 1);
+	ok(http_fetch(&(struct http_fetch_req){ .url = "http://example.test/flaky", .fd = fd }, &got, &e) == 0 &&
+	   log_has(&s, "^registry GET http://example.test/flaky auth=none .* 200"), "a proxy is asked with the whole URL, and sees no login of ours");
+	http_fetched_clear(&got);
+	ok(http_fetch(&(struct http_fetch_req){ .url = "http://169.254.169.254/none", .fd = fd }, &got, &e) < 0 && !strstr(err_cause(e), "secret"),
+	   "the proxy's password is in no message");
+	err_free(take(&e));
+	unsetenv("http_proxy");
 	server_stop(&s);
 }
 
