@@ -8,7 +8,7 @@ n=0 bad=
 while IFS= read -r object; do
     n=$((n + 1))
     names=$(objdump -t "$object" | awk '/ (\.data|\.bss|\*COM\*)\t/ && $NF !~ /^\./ { print $NF }' |
-        grep -vE '^(__odr_asan|__asan|__ubsan|__sancov)|^$' | grep -vE "$allowed")
+        grep -vE '^(__odr_asan|__asan|__ubsan|__sancov|__unnamed_)|^$' | grep -vE "$allowed")
     [ -z "$names" ] || bad+="${object#"$O"/obj/}: $(echo $names)"$'\n'
 done < <(find "$O/obj" -name '*.o' | sort)
 ok "there are objects to look at" [ "$n" -gt 20 ]
