@@ -467,10 +467,8 @@ int eval_stage(struct pstage *ps, struct err **e)
 	return 0;
 }
 
-int eval_hidden(struct eval *ev, const struct instr *in, const char *source, struct span at, struct pstage **ret, struct err **e)
+static const struct instr *hidden_copy(struct plan *p, const struct instr *in, const char *source, struct span at)
 {
-	struct plan *p = ev->plan;
-	struct pstage *ps = arena_alloc(&p->arena, sizeof(*ps));
 	struct instr *copy = arena_alloc(&p->arena, sizeof(*copy));
 	struct word *word = arena_alloc(&p->arena, 2 * sizeof(*word));
 
@@ -483,7 +481,31 @@ int eval_hidden(struct eval *ev, const struct instr *in, const char *source, str
 	copy->arg = word;
 	copy->narg = 2;
 	copy->json = true;
-	copy->text = arena_printf(&p->arena, "%s (for a mount)", source);
+	copy->text = arena_str(&p->arena, slice_of(source));
+	return copy;
+}
+
+/* Mounts of one path share its tree. */
+static struct pstage *hidden_find(const struct plan *p, const char *source, bool no_cache)
+{
+	for (size_t i = 0; i < p->nhidden; i++) {
+		if (p->hidden[i]->no_cache == no_cache && strcmp(p->hidden[i]->instr[0]->text, source) == 0)
+			return p->hidden[i];
+	}
+	return NULL;
+}
+
+int eval_hidden(struct eval *ev, const struct instr *in, const char *source, struct span at, struct pstage **ret, struct err **e)
+{
+	struct plan *p = ev->plan;
+	const struct instr *copy;
+	struct pstage *ps;
+
+	*ret = hidden_find(p, source, ev->stage->no_cache);
+	if (*ret)
+		return 0;
+	copy = hidden_copy(p, in, source, at);
+	ps = arena_alloc(&p->arena, sizeof(*ps));
 	ps->st = ev->stage->st;
 	ps->title = ev->stage->title;
 	ps->plan = p;

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "build/context/context.h"
 #include "build/plan.h"
 #include "build/sched.h"
 #include "layers/comp.h"
@@ -58,11 +59,13 @@ static void finish(struct sched *d, struct step *s, bool cached, const char *why
 
 /* ---- keys */
 
+/* The place of a step: project, Dockerfile, stage, number. What ran there last explains why it runs again. */
 static struct slice slot_of(struct step *s)
 {
-	const struct build_req *r = s->plan->req;
-	const char *text = arena_printf(&s->plan->arena, "%s\n%s\n%s\n%zu%s\n%s", r->context ? r->context : "", r->file ? r->file : "",
-					s->stage->title, s->ordinal, s->stage->hidden ? "h" : "", instr_table[s->in->id].word);
+	const struct plan *p = s->plan;
+	const char *where = p->context && p->context->path ? p->context->path : p->req->context ? p->req->context : "";
+	const char *text = arena_printf(&s->plan->arena, "%s\n%s\n%s\n%zu\n%s\n%s", where, p->req->file ? p->req->file : "",
+					s->stage->title, s->ordinal, s->stage->hidden ? s->in->text : "", instr_table[s->in->id].word);
 
 	return slice_of(text);
 }
