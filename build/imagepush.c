@@ -19,7 +19,6 @@ struct packing {
 	struct image *im;
 	const struct comp *comp;
 	int level;
-	bool any;                        /* no compression was asked for: what is there will do */
 	size_t next, running;
 	bool done;
 	struct err *e;
@@ -124,7 +123,7 @@ static int packing_wants(struct packing *p, size_t i, bool force, struct err **e
 
 	if (!digest_zero(&l->blob) && !force && store_blob_find(p->a->store, &l->blob, &size, NULL) == 0)
 		return 0;
-	int rc = store_info_find(p->a->store, &l->diff, p->any && !force ? "" : p->comp->name, &info, e);
+	int rc = store_info_find(p->a->store, &l->diff, p->comp->name, &info, e);
 	if (rc)
 		return rc < 0 ? -1 : 1;
 	const struct comp *c = comp_find(info.comp);
@@ -156,7 +155,7 @@ static void packing_step(struct packing *p)
 
 int imagestore_blobs(struct app *a, struct image *im, const char *comp, int level, bool force, struct err **e)
 {
-	struct packing p = { .a = a, .im = im, .comp = comp_find(comp ? comp : "zstd"), .level = level, .any = !comp };
+	struct packing p = { .a = a, .im = im, .comp = comp_find(comp ? comp : "zstd"), .level = level };
 
 	if (!p.comp || !p.comp->media_type || !p.comp->writer) {
 		err_set(e, ERR_USAGE, "unknown compression '%s'", comp);

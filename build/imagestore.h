@@ -29,8 +29,8 @@ void pulled_clear(struct pulled *p);
 int imagestore_pull(struct app *a, const struct ref *ref, const struct platform *p, enum pull_mode mode, const struct transfer_opts *o,
 		    bool unpack, struct pulled *ret, struct err **e);
 int imagestore_keep(struct app *a, const struct ref *ref, const struct pulled *p, struct err **e);
-/* Every layer gets a blob with that compression (NULL: whatever blob there is, else zstd); layers[] of im are updated.
- * force: also layers that have a blob of another kind. */
+/* Every layer that has no blob gets one with that compression (NULL: zstd), whatever else is known of it, so that what was done before does not
+ * decide a digest; layers[] of im are updated. force: also layers that have a blob of another kind. */
 int imagestore_blobs(struct app *a, struct image *im, const char *comp, int level, bool force, struct err **e);
 /* blobs, config and manifest to every name; names of one repository share the upload. docker: schema 2 types. */
 int imagestore_push(struct app *a, struct image *im, const struct digest *keep_manifest, const char *const *names, size_t n, bool docker,
