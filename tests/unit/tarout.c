@@ -2,6 +2,7 @@
 #include "base/digest.h"
 #include "base/mem.h"
 #include "layers/tarout.h"
+#include "tests/list.h"
 #include "tests/tap.h"
 
 #define A60 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
