@@ -69,4 +69,5 @@ for folder in base parser cache layers registry build build/op build/context bui
     done
     is "$bad" "" "$folder/module.mk names every source"
 done
+is "$(find tests/t -name '*.t' ! -perm -100)" "" "every test is executable"
 done_testing
