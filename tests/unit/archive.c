@@ -327,6 +327,14 @@ static void tidy(void)
 	ok(clean, "no temporary file is left");
 }
 
+/* The folder made by mkdtemp() below /tmp goes. */
+static void folder_drop(const char *path)
+{
+	AUTO(fd_closep) int tmp = openat(AT_FDCWD, "/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	ok(tmp >= 0 && at_rmtree(tmp, path + strlen("/tmp/"), NULL) == 0, "nothing is left behind");
+}
+
 int main(void)
 {
 	world_make();
@@ -337,7 +345,7 @@ int main(void)
 	foreign();
 	tidy();
 	if (!getenv("KEEP"))
-		at_rmtree(AT_FDCWD, w.top, NULL);
+		folder_drop(w.top);
 	else
 		printf("# %s\n", w.top);
 	buf_free(&w.layer[0]);

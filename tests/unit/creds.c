@@ -211,6 +211,14 @@ static void writing(void)
 	err_free(e);
 }
 
+/* The folder made by mkdtemp() below /tmp goes. */
+static void folder_drop(const char *path)
+{
+	AUTO(fd_closep) int tmp = openat(AT_FDCWD, "/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	ok(tmp >= 0 && at_rmtree(tmp, path + strlen("/tmp/"), NULL) == 0, "nothing is left behind");
+}
+
 int main(void)
 {
 	snprintf(top, sizeof(top), "/tmp/kiln-creds-XXXXXX");
@@ -226,6 +234,6 @@ int main(void)
 	writing();
 	buf_free(&notes);
 	close(root);
-	at_rmtree(AT_FDCWD, top, NULL);
+	folder_drop(top);
 	return done_testing();
 }

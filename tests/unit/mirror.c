@@ -159,6 +159,14 @@ static void dropins(const char *top, int root)
 	mirror_free(c, n);
 }
 
+/* The folder made by mkdtemp() below /tmp goes. */
+static void folder_drop(const char *path)
+{
+	AUTO(fd_closep) int tmp = openat(AT_FDCWD, "/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	ok(tmp >= 0 && at_rmtree(tmp, path + strlen("/tmp/"), NULL) == 0, "nothing is left behind");
+}
+
 int main(void)
 {
 	char top[] = "/tmp/kiln-mirror-XXXXXX";
@@ -171,6 +179,6 @@ int main(void)
 	for (size_t i = 0; i < countof(cases); i++)
 		run(top, root, i);
 	dropins(top, root);
-	at_rmtree(AT_FDCWD, top, NULL);
+	folder_drop(top);
 	return done_testing();
 }

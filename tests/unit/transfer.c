@@ -65,6 +65,7 @@ static void server_stop(struct server *s)
 	close(s->in);
 	kill(s->pid, SIGTERM);
 	waitpid(s->pid, NULL, 0);
+	unlink(s->log);
 }
 
 static bool log_has(const struct server *s, const char *pattern)
@@ -475,6 +476,14 @@ static void fetch(void)
 	server_stop(&s);
 }
 
+/* The folder made by mkdtemp() below /tmp goes. */
+static void folder_drop(const char *path)
+{
+	AUTO(fd_closep) int tmp = openat(AT_FDCWD, "/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	ok(tmp >= 0 && at_rmtree(tmp, path + strlen("/tmp/"), NULL) == 0, "nothing is left behind");
+}
+
 int main(void)
 {
 	struct image_data im = { 0 };
@@ -492,7 +501,7 @@ int main(void)
 	tags_and_mounts(&im);
 	login();
 	fetch();
-	at_rmtree(AT_FDCWD, im.dir, NULL);
+	folder_drop(im.dir);
 	buf_free(&im.manifest);
 	close(im.store);
 	return done_testing();
