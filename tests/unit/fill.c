@@ -240,7 +240,7 @@ static void test_all_mtime(void)
 }
 
 /* In a user namespace that has the ids 0 to 99 only: others are recorded (E20). */
-static void unmapped_child(int root, int ready, int go)
+static void unmapped_child(int root, int ready, int go, int other_end)
 {
 	static const struct item items[] = {
 		{ { ENTRY_DIR, "d", .mode = 0755, .uid = 100, .gid = 0 }, NULL },
@@ -251,6 +251,7 @@ static void unmapped_child(int root, int ready, int go)
 	struct fill_opts o = FILL_OPTS_INIT;
 	char c = 0;
 
+	close(other_end);        /* ours would keep the read below waiting when the map cannot be written */
 	if (unshare(CLONE_NEWUSER) < 0 || write(ready, "x", 1) != 1 || read(go, &c, 1) != 1)
 		_exit(77);
 	int rc = fill(root, items, countof(items), &o, NULL);
@@ -263,7 +264,8 @@ static bool write_map(pid_t pid, const char *file)
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
 	AUTO(fd_closep) int fd = openat(AT_FDCWD, path, O_WRONLY | O_CLOEXEC);
-	return fd >= 0 && write(fd, "0 0 100", 7) == 7;
+	/* Two extents: inside a namespace, root's id and the subordinate ones lie apart. */
+	return fd >= 0 && write(fd, "0 0 1\n1 1 99\n", 13) == 13;
 }
 
 static void test_unmapped(void)
@@ -278,7 +280,7 @@ static void test_unmapped(void)
 		exit(99);
 	pid_t pid = fork();
 	if (pid == 0)
-		unmapped_child(p.root, ready[1], go[0]);
+		unmapped_child(p.root, ready[1], go[0], go[1]);
 	close(ready[1]);
 	bool mapped = read(ready[0], &c, 1) == 1 && write_map(pid, "uid_map") && write_map(pid, "gid_map") && write(go[1], "x", 1) == 1;
 	close(go[1]);
