@@ -40,7 +40,9 @@ struct jobs {
 	struct zygote z;
 	struct watch *z_watch;
 	struct idmap map;
-	bool planned;
+	bool planned, shown;       /* shown: somebody relies on it */
+	void (*on_idmap)(void *arg, const struct idmap *m);
+	void *on_idmap_arg;
 	char *z_lost;              /* why there is no zygote any more */
 };
 
@@ -256,12 +258,26 @@ void jobs_free(struct jobs *j)
 	free(j);
 }
 
-const struct idmap *jobs_idmap(struct jobs *j, struct err **e)
+static int map_need(struct jobs *j, struct err **e)
 {
 	if (!j->planned && idmap_plan(&j->map, e) < 0)
-		return NULL;
+		return -1;
 	j->planned = true;
+	return 0;
+}
+
+const struct idmap *jobs_idmap(struct jobs *j, struct err **e)
+{
+	if (map_need(j, e) < 0)
+		return NULL;
+	j->shown = true;
 	return &j->map;
+}
+
+void jobs_on_idmap(struct jobs *j, void (*fn)(void *arg, const struct idmap *m), void *arg)
+{
+	j->on_idmap = fn;
+	j->on_idmap_arg = arg;
 }
 
 static int job_failure(struct job *job, struct err **e)
@@ -502,12 +518,25 @@ static void zygote_ready(void *arg, short revents)
 
 static int zygote_need(struct jobs *j, struct err **e)
 {
+	enum idmap_how planned;
+
 	if (j->z_lost)
 		return err_set(e, ERR_HOST, "%s", j->z_lost);
 	if (j->z.ctl >= 0)
 		return 0;
-	if (!jobs_idmap(j, e) || zygote_start(&j->z, &j->map, e) < 0)
+	if (map_need(j, e) < 0)
 		return -1;
+	planned = j->map.how;
+	if (zygote_start(&j->z, &j->map, e) < 0)
+		return -1;
+	if (j->map.how != planned && j->shown && !j->on_idmap) {
+		zygote_stop(&j->z);
+		j->z_lost = mem_printf("the subordinate ids cannot be used: %s", j->map.why);   /* nor by the next job */
+		err_set(e, ERR_HOST, "%s", j->z_lost);
+		return err_hint(e, "compare /etc/subuid and /etc/subgid with what newuidmap allows");
+	}
+	if (j->map.how != planned && j->on_idmap)
+		j->on_idmap(j->on_idmap_arg, &j->map);
 	j->z_watch = loop_fd(j->loop, j->z.ctl, POLLIN, zygote_ready, j);
 	return 0;
 }

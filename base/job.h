@@ -53,3 +53,6 @@ void zygote_main(int argc, char **argv, const struct job_row *table, size_t n);
 /* What the zygote runs as, for doctor and output: borrowed, valid after the first mapped job. */
 struct idmap;
 const struct idmap *jobs_idmap(struct jobs *j, struct err **e);     /* plans it when nothing was started */
+/* newuidmap may refuse what was planned. Then the zygote gets one id, and fn is told before the first job runs. Without
+ * an fn a map that jobs_idmap() has given away is not changed any more: the job fails with the cause. */
+void jobs_on_idmap(struct jobs *j, void (*fn)(void *arg, const struct idmap *m), void *arg);

@@ -239,8 +239,10 @@ static int set_ids(const struct user *u, struct err **e)
 	gid_t g[3];
 
 	/* EPERM: the map denies it; then the list is empty or the user's own, and stays (executor.md 3.1). */
-	if (setgroups(u->ngroup, u->group) < 0 && !(errno == EPERM && u->ngroup <= 1))
-		return err_errno(e, ERR_HOST, errno, "cannot set the supplementary groups");
+	if (setgroups(u->ngroup, u->group) < 0 && !(errno == EPERM && u->ngroup <= 1)) {
+		err_errno(e, ERR_HOST, errno, "cannot set the supplementary groups of user %u", u->uid);
+		return err_hint(e, "give the build more ids in /etc/subuid and /etc/subgid; 'kiln doctor' shows what is mapped");
+	}
 	if (setresgid(u->gid, u->gid, u->gid) < 0)
 		return id_failed("group", u->gid, errno, e);
 	if (setresuid(u->uid, u->uid, u->uid) < 0)

@@ -336,6 +336,49 @@ static void test_zygote_killed(struct loop *l)
 	jobs_free(j);
 }
 
+static int told;
+
+static void on_idmap(void *arg, const struct idmap *m)
+{
+	told += m->how == IDMAP_SINGLE;
+}
+
+/* A newuidmap that refuses: one id, but not behind the back of who was told otherwise. */
+static void test_refused_map(struct loop *l)
+{
+	AUTO(mem_freep) char *path = mem_printf("/tmp/kiln-bin-XXXXXX:%s", getenv("PATH"));
+	AUTO(mem_freep) char *before = mem_str(getenv("PATH"));
+	AUTO(seen_clear) struct seen s = { .done = false }, t = { .done = false }, u = { .done = false };
+	char dir[] = "/tmp/kiln-bin-XXXXXX", file[64];
+	struct err *e = NULL;
+	struct jobs *j = jobs_new(l, rows, countof(rows), &e);
+	int fd;
+
+	if (!mkdtemp(dir))
+		return;
+	memcpy(path, dir, strlen(dir));
+	snprintf(file, sizeof(file), "%s/newuidmap", dir);
+	fd = openat(AT_FDCWD, file, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+	fd_write_all(fd, "#!/bin/sh\necho no >&2; exit 1\n", 30, NULL);
+	fchmod(fd, 04755);
+	close(fd);
+	setenv("PATH", path, 1);
+	jobs_idmap(j, &e);
+	run(j, l, JOB_MAPPED, ECHO, SLICE_LIT("x"), NULL, 0, &s);
+	run(j, l, JOB_MAPPED, ECHO, SLICE_LIT("x"), NULL, 0, &t);
+	ok(s.e && t.e, "a refused map fails jobs of those who saw another: %s", text(&s));
+	jobs_free(j);
+	j = jobs_new(l, rows, countof(rows), &e);
+	jobs_idmap(j, &e);
+	jobs_on_idmap(j, on_idmap, NULL);
+	run(j, l, JOB_MAPPED, ECHO, SLICE_LIT("x"), NULL, 0, &u);
+	ok(!u.e && told == 1, "or tells them");
+	jobs_free(j);
+	setenv("PATH", before, 1);
+	unlink(file);
+	rmdir(dir);
+}
+
 static void test_loop(void)
 {
 	struct err *e = NULL;
@@ -435,6 +478,8 @@ int main(int argc, char **argv)
 		test_leftovers(l);
 		test_main_killed();
 		test_zygote_killed(l);
+		if (m->how == IDMAP_HELPERS)
+			test_refused_map(l);
 	}
 	seen_clear(&s);
 	jobs_free(j);

@@ -305,6 +305,17 @@ static bool skip_outer(const char *name)
 	return outer_proc();
 }
 
+/* With one id there is no other user to be. */
+static bool skip_single(const char *name)
+{
+	const struct idmap *m = jobs_idmap(jobs, NULL);
+	bool single = m && m->nuid == 1 && m->uid[0].count == 1;
+
+	if (single)
+		printf("ok %d # SKIP %s: one id only\n", ++tap_run, name);
+	return single;
+}
+
 static void test_sees(void)
 {
 	for (size_t i = 0; i < countof(sees); i++) {
@@ -314,6 +325,8 @@ static void test_sees(void)
 			if (skip_outer(sees[i].name))
 				continue;
 
+		if (strstr(sees[i].script, "chown") && skip_single(sees[i].name))
+			continue;
 		sh(sees[i].script, (struct run_spec){ .cwd = NULL }, &x);
 		is_str(text(&x), sees[i].want, sees[i].name);
 		if (x.e || x.r.status != sees[i].status) {
@@ -787,15 +800,19 @@ static void tests(void)
 {
 	test_sees();
 	test_execs();
-	test_users();
-	test_cwd();
+	if (!skip_single("users of the image")) {
+		test_users();
+		test_cwd();
+	}
 	test_net();
 	test_private_net();
 	test_upper();
-	test_mounts();
+	if (!skip_single("mounts with owners")) {
+		test_mounts();
+		test_ssh();
+	}
 	test_refused();
 	test_bad_mounts();
-	test_ssh();
 	test_hostile();
 	test_limits();
 	test_insecure();
@@ -836,6 +853,7 @@ int main(int argc, char **argv)
 			continue;
 		}
 		driver = argc > 1 ? argv[i] : "overlay";
+		/* A failed helper is known by now. */
 		printf("# driver %s; %s\n", driver, jobs_idmap(jobs, &e)->why);
 		tests();
 	}
