@@ -383,7 +383,6 @@ static int keep_found(struct app *a, struct wire *w, struct strs *ret_names, str
 	uint32_t n = wire_u32(w);
 	struct strs names = { 0 };
 	struct pulled p = { 0 };
-	struct digest id;
 	int rc;
 
 	for (uint32_t i = 0; i < n && !w->bad; i++) {
@@ -395,11 +394,11 @@ static int keep_found(struct app *a, struct wire *w, struct strs *ret_names, str
 		return err_set(e, ERR_BUG, "an archive answered with too few bytes");
 	rc = settle(a, manifest, config, media_type, NULL, &p, e);
 	if (rc == 0)
-		rc = imagestore_save(a, &p.image, strs_null(&names), names.n, NULL, &p.manifest, &id, e);
+		rc = imagestore_keep_as(a, strs_null(&names), names.n, &p, e);
 	for (size_t i = 0; i < names.n && rc == 0; i++)
 		strs_add(ret_names, names.v[i]);
 	if (rc == 0 && names.n == 0)
-		strs_add(ret_names, digest_text(&id).s);
+		strs_add(ret_names, digest_text(&p.config).s);
 	strs_clear(&names);
 	pulled_clear(&p);
 	return rc;

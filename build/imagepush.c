@@ -213,13 +213,16 @@ static void documents_clear(struct documents *d)
 	buf_free(&d->manifest);
 }
 
-static int documents_make(struct app *a, const struct image *im, const struct digest *keep, bool docker, struct documents *d, struct err **e)
+/* keep: a manifest that goes out as it is. id: the config bytes that stay as they are under another manifest. Both may be NULL. */
+static int documents_make(struct app *a, const struct image *im, const struct digest *keep, const struct digest *id, bool docker,
+			  struct documents *d, struct err **e)
 {
 	d->config.max = 8 << 20;
 	d->manifest.max = 4 << 20;
 	d->media_type = manifest_media_type(DOC_MANIFEST, docker);
-	image_config_bytes(im, &d->config);
-	if (buf_ok(&d->config, "image config", e) < 0 || store_blob_put(a->store, buf_view(&d->config), &d->config_digest, e) < 0)
+	if (!id || store_blob_read(a->store, id, &d->config, e) != 0)
+		image_config_bytes(im, &d->config);
+	if (*e || buf_ok(&d->config, "image config", e) < 0 || store_blob_put(a->store, buf_view(&d->config), &d->config_digest, e) < 0)
 		return -1;
 	/* A pulled image goes out with the bytes it came with. */
 	if (keep && !digest_zero(keep) && store_blob_read(a->store, keep, &d->manifest, e) == 0) {
@@ -231,7 +234,9 @@ static int documents_make(struct app *a, const struct image *im, const struct di
 		d->manifest_digest = *keep;
 		d->config_digest = m.config.digest;
 		manifest_clear(&m);
-		return 0;
+		buf_reset(&d->config);
+		int rc = store_blob_read(a->store, &d->config_digest, &d->config, e);
+		return rc > 0 ? err_set(e, ERR_HOST, "the config %s is not in the store", digest_short(&d->config_digest).s) : rc;
 	}
 	if (*e)
 		return -1;
@@ -328,7 +333,7 @@ int imagestore_push(struct app *a, struct image *im, const struct digest *keep_m
 	AUTO(documents_clear) struct documents d = { 0 };
 	int rc = 0;
 
-	if ((docker && only_docker(a, im, -1, e) < 0) || documents_make(a, im, keep_manifest, docker, &d, e) < 0)
+	if ((docker && only_docker(a, im, -1, e) < 0) || documents_make(a, im, keep_manifest, NULL, docker, &d, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n && rc == 0; i++)
 		rc = ref_parse(slice_of(names[i]), &ref[i], e);
@@ -371,7 +376,8 @@ static int write_child(void *arg, struct job_self *self, struct buf *out, struct
 }
 
 int imagestore_export_archive(struct app *a, struct image *im, enum output_type type, bool dir, const char *dest, const char *const *names,
-			      size_t n, const char *comp, int level, bool force, struct err **e)
+			      size_t n, const char *comp, int level, bool force, const struct digest *id, struct digest *ret_manifest,
+			      struct err **e)
 {
 	AUTO(documents_clear) struct documents d = { 0 };
 	AUTO(buf_freep) struct buf call = BUF_MAX(64);
@@ -382,7 +388,7 @@ int imagestore_export_archive(struct app *a, struct image *im, enum output_type 
 		return -1;
 	if (docker && only_docker(a, im, level, e) < 0)
 		return -1;
-	if (documents_make(a, im, NULL, false, &d, e) < 0)
+	if (documents_make(a, im, NULL, id, false, &d, e) < 0)
 		return -1;
 	for (size_t i = 0; i < im->nlayer; i++) {
 		blob[i] = (struct descriptor){ .digest = im->layer[i].blob, .size = im->layer[i].size };
@@ -396,6 +402,7 @@ int imagestore_export_archive(struct app *a, struct image *im, enum output_type 
 	work_call_put(&call, write_child, &w);
 	if (wait_job(a, JOB_LOCAL, WORK_ARCHIVE, buf_view(&call), NULL, 0, NULL, NULL, NULL, e) < 0)
 		return err_wrap(e, "cannot write '%s'", dest);
+	*ret_manifest = d.manifest_digest;
 	return 0;
 }
 

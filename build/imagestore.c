@@ -206,36 +206,53 @@ static void record_init(struct app *a, const struct image *im, const char *sourc
 		record_layer(a, &im->layer[i], &r->layer[i]);
 }
 
+/* The record under every name; without a name it is kept by its id, until it gets one. */
+static int put_names(struct app *a, struct name_record *take, const char *const *names, size_t n, struct err **e)
+{
+	struct digest_text id = digest_text(&take->config);
+	int rc = 0;
+
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		take->name = (char *)names[i];
+		rc = names_put(a->store, take, e);
+	}
+	if (n == 0) {
+		take->name = id.s;
+		rc = names_put(a->store, take, e);
+	} else if (rc == 0 && names_delete(a->store, id.s, e) < 0) {
+		rc = -1;
+	}
+	take->name = NULL;
+	name_record_clear(take);
+	return rc;
+}
+
+static int synced(struct app *a, struct err **e)
+{
+	return store_sync_start(a->store, e) < 0 ? -1 : store_sync_wait(a->store, e);
+}
+
 int imagestore_save(struct app *a, const struct image *im, const char *const *names, size_t n, const char *source,
 		    const struct digest *manifest, struct digest *ret_id, struct err **e)
 {
 	AUTO(buf_freep) struct buf bytes = BUF_MAX(CONFIG_MAX);
 	struct name_record r = { 0 };
-	struct digest config;
-	int rc = 0;
 
 	image_config_bytes(im, &bytes);
-	if (buf_ok(&bytes, "image config", e) < 0 || store_blob_put(a->store, buf_view(&bytes), &config, e) < 0)
+	if (buf_ok(&bytes, "image config", e) < 0 || store_blob_put(a->store, buf_view(&bytes), ret_id, e) < 0 || synced(a, e) < 0)
 		return -1;
-	if (store_sync_start(a->store, e) < 0 || store_sync_wait(a->store, e) < 0)
+	record_init(a, im, source, manifest, ret_id, &r);
+	return put_names(a, &r, names, n, e);
+}
+
+int imagestore_keep_as(struct app *a, const char *const *names, size_t n, const struct pulled *p, struct err **e)
+{
+	struct name_record r = { 0 };
+
+	if (synced(a, e) < 0)
 		return -1;
-	record_init(a, im, source, manifest, &config, &r);
-	for (size_t i = 0; i < n && rc == 0; i++) {
-		r.name = (char *)names[i];
-		rc = names_put(a->store, &r, e);
-	}
-	/* Without a name it is kept by its id, until it gets one. */
-	struct digest_text id = digest_text(&config);
-	if (n == 0) {
-		r.name = id.s;
-		rc = names_put(a->store, &r, e);
-	} else if (rc == 0 && names_delete(a->store, id.s, e) < 0) {
-		rc = -1;
-	}
-	r.name = NULL;
-	name_record_clear(&r);
-	*ret_id = config;
-	return rc;
+	record_init(a, &p->image, NULL, &p->manifest, &p->config, &r);
+	return put_names(a, &r, names, n, e);
 }
 
 int imagestore_keep(struct app *a, const struct ref *ref, const struct pulled *p, struct err **e)
@@ -245,7 +262,7 @@ int imagestore_keep(struct app *a, const struct ref *ref, const struct pulled *p
 	int rc;
 
 	ref_print(ref, &name);
-	if (store_sync_start(a->store, e) < 0 || store_sync_wait(a->store, e) < 0)
+	if (synced(a, e) < 0)
 		return -1;
 	record_init(a, &p->image, p->source, &p->manifest, &p->config, &r);
 	r.name = mem_str(name.p);

@@ -29,6 +29,8 @@ void pulled_clear(struct pulled *p);
 int imagestore_pull(struct app *a, const struct ref *ref, const struct platform *p, enum pull_mode mode, const struct transfer_opts *o,
 		    bool unpack, struct pulled *ret, struct err **e);
 int imagestore_keep(struct app *a, const struct ref *ref, const struct pulled *p, struct err **e);
+/* The same under any names, without a source: what an archive held, with the config bytes it came with. */
+int imagestore_keep_as(struct app *a, const char *const *names, size_t n, const struct pulled *p, struct err **e);
 /* Every layer that has no blob gets one with that compression (NULL: zstd), whatever else is known of it, so that what was done before does not
  * decide a digest; layers[] of im are updated. force: also layers that have a blob of another kind. */
 int imagestore_blobs(struct app *a, struct image *im, const char *comp, int level, bool force, struct err **e);
@@ -42,8 +44,9 @@ int imagestore_read(struct app *a, const char *path, const char *ref, const stru
 /* type=local and type=tar: the merged tree. dest "-" is stdout for tar. epoch INT64_MIN: none. */
 int imagestore_export_tree(struct app *a, const struct image *im, enum output_type type, const char *dest, bool mode_delete, int64_t epoch,
 			   struct err **e);
-/* type=oci, type=docker; comp NULL: default of the form. */
+/* type=oci, type=docker; comp NULL: default of the form. id: of the stored config, whose bytes stay as they are; NULL: im's own. */
 int imagestore_export_archive(struct app *a, struct image *im, enum output_type type, bool dir, const char *dest, const char *const *names,
-			      size_t n, const char *comp, int level, bool force, struct err **e);
+			      size_t n, const char *comp, int level, bool force, const struct digest *id, struct digest *ret_manifest,
+			      struct err **e);
 /* Delete what gc left in trash/ with mapped ids. */
 int imagestore_empty_trash(struct app *a, struct err **e);

@@ -270,8 +270,9 @@ static int save_main(struct app *a, void *opts, struct strs *pos, struct err **e
 		ui_quiet(a->report);
 	if (save_names(a, pos, &names, &r, &im, e) < 0)
 		return -1;
+	struct digest manifest;
 	return imagestore_export_archive(a, &im, oci ? OUTPUT_OCI : OUTPUT_DOCKER, dir, dest, strs_null(&names), names.n, o->comp, (int)o->level,
-					 o->comp != NULL, e);
+					 o->comp != NULL, &r.config, &manifest, e);
 }
 
 const struct cmd cmd_save = {

@@ -10,7 +10,7 @@ static int archive_run(struct output_job *j, struct output_done *ret, struct err
 	if (output_id(j->image, &ret->config, e) < 0)
 		return -1;
 	return imagestore_export_archive(j->app, j->image, j->spec->type, j->spec->tar_false, j->spec->dest, strs_null(&j->names),
-					 j->names.n, comp, level, force, e);
+					 j->names.n, comp, level, force, NULL, &ret->manifest, e);
 }
 
 const struct output output_oci = {
