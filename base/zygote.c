@@ -300,6 +300,7 @@ static void nest_setup(struct nest *nest)
 {
 	sigset_t child;
 
+	prctl(PR_SET_NAME, ZYGOTE_ARGV0);           /* not "exe" */
 	setsid();                                   /* the user's Ctrl-C goes to the main process only */
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		child_failed(ZYGOTE_FD, STAGE_MOUNTS);
