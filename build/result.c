@@ -98,28 +98,46 @@ static int keep_bases(struct plan *p, struct err **e)
 	return 0;
 }
 
-int result_outputs(struct plan *p, struct image *im, struct build_done *ret, struct err **e)
+static int one_output(struct plan *p, const struct output_spec *o, struct image *im, struct output_done *all, struct err **e)
+{
+	struct output_done d = { 0 };
+	struct image own = { 0 };
+
+	image_copy(&own, im);
+	int rc = output_run(p->app, p->req, o, &own, p->epoch, &d, e);
+	image_clear(&own);
+	if (rc == 0 && !digest_zero(&d.config))
+		all->config = d.config;
+	if (rc == 0 && !digest_zero(&d.manifest))
+		all->manifest = d.manifest;
+	return rc;
+}
+
+/* Names in the store wait for its sync, so the others come first and run beside it (spec/oci.md 7.4). One that fails takes no name
+ * away: what was built is here, to be pushed again.
+ */
+static int all_outputs(struct plan *p, struct image *im, struct output_done *all, struct err **e)
 {
 	static const struct output_spec to_store = { .type = OUTPUT_STORE, .level = -1 };
+	const struct output_spec *o = p->req->noutput ? p->req->output : &to_store;
+	size_t n = p->req->noutput ? p->req->noutput : 1;
+	AUTO(err_freep) struct err *second = NULL;
+	int rc = 0;
+
+	for (size_t i = 0; i < n && rc == 0; i++)
+		if (o[i].type != OUTPUT_STORE)
+			rc = one_output(p, &o[i], im, all, e);
+	for (size_t i = 0; i < n; i++)
+		if (o[i].type == OUTPUT_STORE && one_output(p, &o[i], im, all, rc < 0 ? &second : e) < 0)
+			rc = -1;
+	return rc;
+}
+
+int result_outputs(struct plan *p, struct image *im, struct build_done *ret, struct err **e)
+{
 	struct output_done all = { 0 };
 
-	if (store_sync_start(p->app->store, e) < 0)
-		return -1;
-	for (size_t i = 0; i < (p->req->noutput ? p->req->noutput : 1); i++) {
-		struct output_done d = { 0 };
-		struct image own = { 0 };
-
-		image_copy(&own, im);
-		int rc = output_run(p->app, p->req, p->req->noutput ? &p->req->output[i] : &to_store, &own, p->epoch, &d, e);
-		image_clear(&own);
-		if (rc < 0)
-			return -1;
-		if (!digest_zero(&d.config))
-			all.config = d.config;
-		if (!digest_zero(&d.manifest))
-			all.manifest = d.manifest;
-	}
-	if (keep_bases(p, e) < 0)
+	if (store_sync_start(p->app->store, e) < 0 || all_outputs(p, im, &all, e) < 0 || keep_bases(p, e) < 0)
 		return -1;
 	if (digest_zero(&all.config)) {
 		AUTO(buf_freep) struct buf b = BUF_MAX(8 << 20);

@@ -227,6 +227,25 @@ const char *step_comp(const struct step *s, int *level)
 	return r->comp ? r->comp : "zstd";
 }
 
+static bool output_moves(const struct output_spec *o)
+{
+	return o->type == OUTPUT_REGISTRY || o->type == OUTPUT_OCI || o->type == OUTPUT_DOCKER || o->push || o->push_by_digest || o->comp ||
+	       o->force_comp;
+}
+
+bool step_leaves(const struct step *s)
+{
+	const struct build_req *r = s->plan->req;
+	const struct step *t = s->plan->target ? s->plan->target->last : NULL;
+
+	while (t && t != s)
+		t = t->parent;
+	for (size_t i = 0; t && i < r->noutput; i++)
+		if (output_moves(&r->output[i]))
+			return true;
+	return false;
+}
+
 int64_t step_clamp(const struct step *s)
 {
 	for (size_t i = 0; i < s->plan->req->noutput; i++) {

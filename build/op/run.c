@@ -146,6 +146,16 @@ static int run_eval(struct eval *ev, const struct instr *in, struct err **e)
 
 /* ---- key (17.3) */
 
+/* The name of an --add-host NAME=IP, in lower case (14). */
+static char *host_name(const char *h)
+{
+	char *name = mem_strn(h, strcspn(h, "=:"));
+
+	for (char *c = name; *c; c++)
+		*c = (char)(*c >= 'A' && *c <= 'Z' ? *c + 32 : *c);
+	return name;
+}
+
 static int run_key(struct step *s, struct keyer *k, struct err **e)
 {
 	const struct run *r = s->data;
@@ -174,7 +184,7 @@ static int run_key(struct step *s, struct keyer *k, struct err **e)
 	for (size_t i = 0; i < q->ulimits.n; i++)
 		key_text(k, "ulimit", q->ulimits.v[i]);
 	for (size_t i = 0; i < q->add_hosts.n; i++) {
-		AUTO(mem_freep) char *name = mem_strn(q->add_hosts.v[i], strcspn(q->add_hosts.v[i], "=:"));
+		AUTO(mem_freep) char *name = host_name(q->add_hosts.v[i]);
 
 		key_text(k, "extra host", name);
 	}
@@ -353,7 +363,8 @@ static int spec_pack(struct run *r, struct buf *out, struct err **e)
 	for (size_t i = 0; i < q->add_hosts.n; i++) {
 		const char *h = q->add_hosts.v[i];
 		size_t n = strcspn(h, "=:");
-		AUTO(mem_freep) char *line = mem_printf("%s\t%.*s", h[n] ? h + n + 1 : "", (int)n, h);
+		AUTO(mem_freep) char *name = host_name(h);
+		AUTO(mem_freep) char *line = mem_printf("%s\t%s", h[n] ? h + n + 1 : "", name);
 
 		strs_add(&hosts, line);
 	}
@@ -425,16 +436,10 @@ static int run_start(struct run *r, struct err **e)
 
 /* ---- what has to be there before the start: the driver, the directories below, those of the mounts */
 
-static void run_arrived(struct run *r, struct err *e)
+static void lower_ask(struct run *r);
+
+static void run_not_started(struct run *r)
 {
-	if (r->e)
-		err_free(e);
-	else
-		r->e = e;
-	if (--r->pending)
-		return;
-	if (!r->e && run_start(r, &r->e) == 0)
-		return;
 	run_forget(r);
 	step_failed(r->s, take(&r->e));
 }
@@ -443,8 +448,46 @@ static void lower_arrived(void *arg, char **dirs, size_t n, struct err *e)
 {
 	struct run *r = arg;
 
-	trees_stack(&r->lower, dirs, n);
-	run_arrived(r, e);
+	r->e = e;
+	if (!r->e && !r->asking) {
+		lower_ask(r);
+		return;
+	}
+	if (!r->e) {
+		trees_stack(&r->lower, dirs, n);
+		if (run_start(r, &r->e) == 0)
+			return;
+	}
+	run_not_started(r);
+}
+
+/* The last question before the start: a frozen parent is renamed when it is committed, so names may not be older than this. If
+ * something had to be unpacked for the answer, it is asked again. */
+static void lower_ask(struct run *r)
+{
+	r->asking = true;
+	if (step_dirs(r->s, lower_arrived, r, &r->e) < 0)
+		run_not_started(r);
+	r->asking = false;
+}
+
+static void run_arrived(struct run *r, struct err *e)
+{
+	if (r->e)
+		err_free(e);
+	else
+		r->e = e;
+	if (--r->pending)
+		return;
+	if (r->e)
+		run_not_started(r);
+	else
+		lower_ask(r);
+}
+
+static void unpacked(void *arg, char **dirs, size_t n, struct err *e)
+{
+	run_arrived(arg, e);
 }
 
 struct mount_wait {
@@ -472,6 +515,8 @@ static int run_exec(struct step *s, struct err **e)
 {
 	struct run *r = s->data;
 
+	if (run_mounts_given(r, e) < 0)
+		return -1;
 	r->pending = 1;          /* ours, so that nothing starts before all were asked for */
 	if (store_tmp(step_app(s)->store, s->tmp, e) < 0)
 		return -1;
@@ -490,7 +535,7 @@ static int run_exec(struct step *s, struct err **e)
 	}
 	if (!r->e) {
 		r->pending++;
-		if (step_dirs(s, lower_arrived, r, &r->e) < 0)
+		if (step_dirs(s, unpacked, r, &r->e) < 0)
 			r->pending--;
 	}
 	run_arrived(r, NULL);

@@ -13,6 +13,7 @@ struct run_input {                       /* one --mount, evaluated */
 	const char *id;                  /* secret, ssh, cache */
 	const char *socket;              /* ssh */
 	struct strs dirs;                /* filled before the start */
+	struct span at;
 	bool context;                    /* tree is a hidden stage made of the main context */
 };
 struct run {
@@ -35,8 +36,10 @@ struct run {
 	struct err *e;
 	struct strs lower;
 	const char *driver;
+	const char *comp;                /* of the blob that the packer makes; NULL: none */
+	int level;
 	struct run_result result;
-	bool ended, mounting, failed;
+	bool ended, mounting, failed, asking;
 	int out[2];                      /* read ends of stdout, stderr; -1 when at their end */
 	struct watch *watch[2];
 };
@@ -45,6 +48,8 @@ struct run {
 int run_mounts_eval(struct eval *ev, const struct instr *in, struct run *r, struct err **e);
 int run_mounts_deps(struct eval *ev, const struct instr *in, struct run *r, struct err **e);
 int run_mounts_key(struct run *r, struct keyer *k, struct err **e);
+/* Is everything there that the mounts require? Asked before the start. */
+int run_mounts_given(const struct run *r, struct err **e);
 /* Secrets as environment variables: added to extra just before the start, never part of the key. */
 void run_mounts_env(struct run *r);
 int run_mounts_spec(struct run *r, struct run_spec *spec, struct err **e);

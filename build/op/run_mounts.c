@@ -42,7 +42,7 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static int secret_eval(struct eval *ev, const struct flag *f, struct run_input *m, struct err **e)
+static void secret_eval(struct eval *ev, struct run_input *m)
 {
 	const struct build_req *q = ev->plan->req;
 
@@ -51,23 +51,13 @@ static int secret_eval(struct eval *ev, const struct flag *f, struct run_input *
 		if (strcmp(q->secret[i].id, m->id) == 0)
 			m->secret = &q->secret[i];
 	}
-	if (m->secret && m->secret->n > SECRET_MAX) {
-		err_set(e, ERR_LIMIT, "secret %s is too big: %zu bytes, at most %d", m->id, m->secret->n, SECRET_MAX);
-		return wrong(ev, f, e);
-	}
-	if (!m->secret && m->o.required) {
-		err_set(e, ERR_LIMIT, "secret %s: not found", m->id);
-		err_hint(e, "give --secret id=%s,src=FILE or --secret id=%s,env=VARIABLE", m->id, m->id);
-		return wrong(ev, f, e);
-	}
 	if (m->o.target && *m->o.target)
 		m->target = target_of(ev, m->o.target);
 	else if (!m->o.env)
 		m->target = eval_printf(ev, "/run/secrets/%s", base_name(m->id));
-	return 0;
 }
 
-static int ssh_eval(struct eval *ev, const struct flag *f, struct run_input *m, size_t index, struct err **e)
+static void ssh_eval(struct eval *ev, struct run_input *m, size_t index)
 {
 	const struct strs *ssh = &ev->plan->req->ssh;
 
@@ -79,10 +69,26 @@ static int ssh_eval(struct eval *ev, const struct flag *f, struct run_input *m, 
 			m->socket = ssh->v[i][n] ? ssh->v[i] + n + 1 : getenv("SSH_AUTH_SOCK");
 	}
 	m->target = m->o.target && *m->o.target ? target_of(ev, m->o.target) : eval_printf(ev, "/run/buildkit/ssh_agent.%zu", index);
-	if (!m->socket && m->o.required) {
-		err_set(e, ERR_LIMIT, "no SSH key \"%s\" forwarded from the client", m->id);
-		err_hint(e, "give --ssh %s", m->id);
-		return wrong(ev, f, e);
+}
+
+/* Only a command that runs needs what it asks for: a step that is known does not (17.3). */
+int run_mounts_given(const struct run *r, struct err **e)
+{
+	for (size_t i = 0; i < r->nmount; i++) {
+		const struct run_input *m = &r->mount[i];
+
+		if (m->secret && m->secret->n > SECRET_MAX) {
+			err_set(e, ERR_LIMIT, "secret %s is too big: %zu bytes, at most %d", m->id, m->secret->n, SECRET_MAX);
+		} else if (m->o.type == MOUNT_SECRET && m->o.required && !m->secret) {
+			err_set(e, ERR_LIMIT, "secret %s: not found", m->id);
+			err_hint(e, "give --secret id=%s,src=FILE or --secret id=%s,env=VARIABLE", m->id, m->id);
+		} else if (m->o.type == MOUNT_SSH && m->o.required && !m->socket) {
+			err_set(e, ERR_LIMIT, "no SSH key \"%s\" forwarded from the client", m->id);
+			err_hint(e, "give --ssh %s", m->id);
+		} else {
+			continue;
+		}
+		return diag_place(e, r->s->plan->file->source, r->s->trigger ? r->s->stage->st->from->at : m->at);
 	}
 	return 0;
 }
@@ -137,6 +143,20 @@ static void drop_covered(struct run *r)
 	r->nmount = n;
 }
 
+/* The texts live as long as the plan does. */
+static void keep_opts(struct arena *a, struct mount_opts *o)
+{
+	char **text[] = { &o->target, &o->source, &o->from, &o->id, &o->env };
+
+	for (size_t i = 0; i < countof(text); i++) {
+		char *mine = *text[i];
+
+		if (mine)
+			*text[i] = arena_str(a, slice_of(mine));
+		free(mine);
+	}
+}
+
 int run_mounts_eval(struct eval *ev, const struct instr *in, struct run *r, struct err **e)
 {
 	size_t nssh = 0;
@@ -146,20 +166,19 @@ int run_mounts_eval(struct eval *ev, const struct instr *in, struct run *r, stru
 		const struct flag *f = &in->flag[i];
 		struct run_input *m = &r->mount[r->nmount];
 		struct mount_look l = { ev, in, f->value_at };
-		int rc;
 
 		if (strcmp(f->name, "mount") != 0)
 			continue;
 		if (mount_parse(f->value, expand_value, &l, &m->o, e) < 0)
 			return wrong(ev, f, e);
+		keep_opts(ev->arena, &m->o);
 		r->nmount++;
+		m->at = f->value_at;
 		if (m->o.type == MOUNT_SECRET)
-			rc = secret_eval(ev, f, m, e);
+			secret_eval(ev, m);
 		else if (m->o.type == MOUNT_SSH)
-			rc = ssh_eval(ev, f, m, nssh++, e);
-		else
-			rc = place_eval(ev, f, m, e);
-		if (rc < 0)
+			ssh_eval(ev, m, nssh++);
+		else if (place_eval(ev, f, m, e) < 0)
 			return -1;
 		if (m->o.type == MOUNT_SSH && !eval_get(ev, "SSH_AUTH_SOCK") && nssh == 1)
 			r->env[r->nenv++] = eval_printf(ev, "SSH_AUTH_SOCK=%s", m->target);
@@ -274,7 +293,7 @@ static int cache_spec(struct run *r, const struct run_input *m, struct run_mount
 		return -1;
 	out->kind = RUN_CACHE;
 	out->cache = arena_str(arena, slice_of(path));
-	out->source = m->tree ? "" : (char *)m->source;
+	out->source = (char *)m->source;
 	out->lock_exclusive = m->o.sharing == SHARING_LOCKED;
 	out->lock_private = m->o.sharing == SHARING_PRIVATE;
 	return 0;
@@ -345,7 +364,8 @@ int run_mounts_spec(struct run *r, struct run_spec *spec, struct err **e)
 		struct run_mount *f = &spec->mount[spec->nmount++];
 
 		f->kind = RUN_FILE;
-		f->target = arena_printf(&r->s->plan->arena, "/dev/pipes/%s", r->script_name);
+		f->target = (char *)"/dev/pipes";
+		f->source = (char *)r->script_name;
 		f->mode = 0755;
 		f->readonly = true;
 		f->content = (char *)r->script.p;

@@ -26,9 +26,12 @@ static int store_run(struct output_job *j, struct output_done *ret, struct err *
 {
 	if ((j->spec->comp || j->spec->force_comp) && output_blobs(j, NULL, e) < 0)
 		return -1;
-	if (imagestore_save(j->app, j->image, strs_null(&j->names), j->names.n, NULL, NULL, &ret->config, e) < 0)
+	/* The push first, beside the sync that a name waits for; when it fails, the name is there to be pushed again. */
+	AUTO(err_freep) struct err *second = NULL;
+	int rc = j->spec->push || j->spec->push_by_digest ? output_registry.run(j, ret, e) : 0;
+	if (imagestore_save(j->app, j->image, strs_null(&j->names), j->names.n, NULL, NULL, &ret->config, rc < 0 ? &second : e) < 0)
 		return -1;
-	return j->spec->push || j->spec->push_by_digest ? output_registry.run(j, ret, e) : 0;
+	return rc;
 }
 
 const struct output output_store = { .name = "image", .type = OUTPUT_STORE, .image = true, .run = store_run };
