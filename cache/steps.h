@@ -24,6 +24,6 @@ int steps_find(struct store *s, const struct digest *key, struct step_record *re
 int steps_save(struct store *s, const struct digest *def, const struct digest *content, const struct keyer *k,
 	       struct slice slot, const struct step_record *r, struct err **e);
 /* Why does k miss? Compares with the newest record of the slot; appends a sentence such as
- *     "argument changed, 'make' was 'make -j4'"   "file conf/a.d changed, mode was 0644"   "first build of this step"
+ *     "run again: argument changed, 'make' was 'make -j4'"   "run again: file conf/a.d changed, mode was 0644"   "first build of this step"
  * *parent_only: nothing but the inputs differ. */
 int steps_why(struct store *s, struct slice slot, const struct keyer *k, struct buf *why, bool *parent_only, struct err **e);

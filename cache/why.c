@@ -325,6 +325,7 @@ int steps_why(struct store *s, struct slice slot, const struct keyer *k, struct 
 		buf_str(why, "first build of this step");
 		return 0;
 	}
+	buf_str(why, "run again: ");
 	compare(&r, k, &was);
 	if (r.n == 0)
 		buf_str(why, "its result is no longer in the store");
