@@ -80,6 +80,9 @@ static int make_key(struct step *s, struct err **e)
 	rc = s->op->key(s, &s->keyer, e);
 	if (rc < 0)
 		return -1;
+	/* Layers whose times are rewritten are other layers; without, a key is what it always was. */
+	if (step_clamp(s) != INT64_MAX)
+		key_u64(&s->keyer, "rewritten timestamps", (uint64_t)step_clamp(s));
 	key_end(&s->keyer, &s->def, &s->content, &s->has_content);
 	s->has_def = rc == 0;
 	return rc;
