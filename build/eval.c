@@ -449,6 +449,8 @@ int eval_stage(struct pstage *ps, struct err **e)
 	ev->stage = ps;
 	ev->arena = &ps->plan->arena;
 	ev->image = &ps->image;
+	if (ps->base_dir && eval_hidden(ev, ps->st->from, ps->base_name, "/", "/", ps->st->base_at, &ps->parent, e) < 0)
+		return -1;
 	if (ps->parent)
 		begin_parent(ps);
 	else if (ps->base)
@@ -467,44 +469,50 @@ int eval_stage(struct pstage *ps, struct err **e)
 	return 0;
 }
 
-static const struct instr *hidden_copy(struct plan *p, const struct instr *in, const char *source, struct span at)
+/* COPY [--from=from] source dest, as if it were written where `in` is. */
+static const struct instr *hidden_copy(struct plan *p, const struct instr *in, const char *from, const char *source, const char *dest,
+				       struct span at)
 {
 	struct instr *copy = arena_alloc(&p->arena, sizeof(*copy));
 	struct word *word = arena_alloc(&p->arena, 2 * sizeof(*word));
+	const struct flag flag = { .name = "from", .value = from, .at = at, .value_at = at };
 
 	word[0] = (struct word){ source, at };
-	word[1] = (struct word){ "/x", at };
+	word[1] = (struct word){ dest, at };
 	*copy = *in;
 	copy->id = INSTR_COPY;
-	copy->flag = NULL;
-	copy->nflag = copy->ndoc = 0;
+	copy->flag = arena_dup(&p->arena, &flag, sizeof(flag));
+	copy->nflag = from ? 1 : 0;
+	copy->ndoc = 0;
 	copy->arg = word;
 	copy->narg = 2;
 	copy->json = true;
-	copy->text = arena_str(&p->arena, slice_of(source));
+	copy->text = arena_printf(&p->arena, "%s%s%s", from ? from : "", from ? ":" : "", source);
 	return copy;
 }
 
 /* Mounts of one path share its tree. */
-static struct pstage *hidden_find(const struct plan *p, const char *source, bool no_cache)
+static struct pstage *hidden_find(const struct plan *p, const char *text, const char *dest, bool no_cache)
 {
 	for (size_t i = 0; i < p->nhidden; i++) {
-		if (p->hidden[i]->no_cache == no_cache && strcmp(p->hidden[i]->instr[0]->text, source) == 0)
+		const struct instr *copy = p->hidden[i]->instr[0];
+
+		if (p->hidden[i]->no_cache == no_cache && strcmp(copy->text, text) == 0 && strcmp(copy->arg[1].text, dest) == 0)
 			return p->hidden[i];
 	}
 	return NULL;
 }
 
-int eval_hidden(struct eval *ev, const struct instr *in, const char *source, struct span at, struct pstage **ret, struct err **e)
+int eval_hidden(struct eval *ev, const struct instr *in, const char *from, const char *source, const char *dest, struct span at,
+		struct pstage **ret, struct err **e)
 {
 	struct plan *p = ev->plan;
-	const struct instr *copy;
+	const struct instr *copy = hidden_copy(p, in, from, source, dest, at);
 	struct pstage *ps;
 
-	*ret = hidden_find(p, source, ev->stage->no_cache);
+	*ret = hidden_find(p, copy->text, dest, ev->stage->no_cache);
 	if (*ret)
 		return 0;
-	copy = hidden_copy(p, in, source, at);
 	ps = arena_alloc(&p->arena, sizeof(*ps));
 	ps->st = ev->stage->st;
 	ps->title = ev->stage->title;

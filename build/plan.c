@@ -355,9 +355,9 @@ static int stage_base(struct pstage *ps, struct err **e)
 	if (ps->parent || ps->base || strcmp(ps->base_name, "scratch") == 0)
 		return 0;
 	if (spec && !plan_spec_image(spec)) {
-		err_set(e, ERR_INPUT, "named context '%s' has no image config and cannot be the base of a stage", ps->base_name);
-		err_hint(e, "FROM scratch, then COPY --from=%s / /", ps->base_name);
-		return stage_error(p, ps->st, ps->st->base_at, e);
+		ps->base_dir = true;
+		ps->platform = p->target_platform;
+		return 0;
 	}
 	if (plan_image(p, ps->base_name, &ps->platform, true, &ps->base, e) == 0) {
 		lint_base(p, ps);

@@ -40,6 +40,7 @@ struct pstage {
 	size_t nview;                    /* layers pushed */
 	struct digest *diff, *content;   /* of base + the steps done so far, and the chain IDs (chain_of) */
 	size_t nchain;
+	bool base_dir;                   /* FROM a named context that is no image: its files, the config of scratch (13.2) */
 	bool hidden;                     /* made for a mount of the context: not in the file */
 };
 struct context;                          /* build/context/context.h */
@@ -85,8 +86,10 @@ const char *plan_build_arg(const struct plan *p, const char *name);             
 
 /* build/eval.c: one stage, from its base to its last instruction. */
 int eval_stage(struct pstage *ps, struct err **e);
-/* A stage that is not in the file: FROM scratch with one COPY of a path of the main context to /x (RUN --mount=type=bind). */
-int eval_hidden(struct eval *ev, const struct instr *in, const char *source, struct span at, struct pstage **ret, struct err **e);
+/* A stage that is not in the file: FROM scratch with one COPY of a path of the main context (from NULL) or of a named one that is no
+ * image, for RUN --mount=type=bind and for FROM. */
+int eval_hidden(struct eval *ev, const struct instr *in, const char *from, const char *source, const char *dest, struct span at,
+		struct pstage **ret, struct err **e);
 void eval_predefine(struct plan *p);
 int eval_global(struct plan *p, struct err **e);
 int eval_global_expand(struct plan *p, const char *text, struct span at, char escape, const struct instr *in, const char **ret, struct err **e);

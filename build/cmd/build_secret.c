@@ -43,9 +43,11 @@ static int read_secret(const char *path, struct buf *out, struct err **e)
 {
 	AUTO(fd_closep) int fd = fd_open_host(path, O_RDONLY, 0, e);
 
-	if (fd < 0 || fd_read_all(fd, out, e) < 0)
-		return err_kind_set(e, ERR_LIMIT);
-	return 0;
+	if (fd >= 0 && fd_read_all(fd, out, e) == 0)
+		return 0;
+	if (fd >= 0 && err_kind(*e) == ERR_LIMIT)
+		return err_wrap(e, "it is too big");
+	return err_kind_set(e, ERR_LIMIT);
 }
 
 static void wipe(struct buf *b)

@@ -187,34 +187,40 @@ int run_mounts_eval(struct eval *ev, const struct instr *in, struct run *r, stru
 	return 0;
 }
 
-/* Stages, images and the context that mounts read. */
+/* A directory is mounted as a tree of its own: the step reads what was hashed, whatever happens to the files meanwhile. */
+static int context_tree(struct eval *ev, const struct instr *in, struct run *r, struct run_input *m, const char *from, struct err **e)
+{
+	struct tree_ref *t = arena_alloc(ev->arena, sizeof(*t));
+	struct tree_ref **reads = arena_alloc(ev->arena, (r->s->nreads + 1) * sizeof(*reads));
+
+	t->kind = TREE_STAGE;
+	if (eval_hidden(ev, in, from, *m->source ? m->source : "/", "/x", in->at, &t->stage, e) < 0)
+		return -1;
+	if (r->s->nreads)
+		memcpy(reads, r->s->reads, r->s->nreads * sizeof(*reads));
+	reads[r->s->nreads++] = t;
+	r->s->reads = reads;
+	m->tree = t;
+	m->source = "x";
+	m->context = true;
+	return 0;
+}
+
+/* Stages, images and contexts that mounts read. */
 int run_mounts_deps(struct eval *ev, const struct instr *in, struct run *r, struct err **e)
 {
 	for (size_t i = 0; i < r->nmount; i++) {
 		struct run_input *m = &r->mount[i];
+		const char *from = m->o.from && *m->o.from ? m->o.from : NULL;
+		bool reads = m->o.type == MOUNT_BIND || m->o.type == MOUNT_CACHE;
+		struct tree_ref *t = NULL;
 
-		if (m->o.from && *m->o.from) {
-			struct tree_ref *t;
-
-			if (eval_from(ev, in, r->s, m->o.from, in->at, false, "cannot mount from stage", &t, e) < 0)
-				return -1;
-			if (m->o.type == MOUNT_BIND || m->o.type == MOUNT_CACHE)
-				m->tree = t;
-		} else if (m->o.type == MOUNT_BIND) {
-			struct tree_ref *t = arena_alloc(ev->arena, sizeof(*t));
-			struct tree_ref **reads = arena_alloc(ev->arena, (r->s->nreads + 1) * sizeof(*reads));
-
-			t->kind = TREE_STAGE;
-			if (eval_hidden(ev, in, *m->source ? m->source : "/", in->at, &t->stage, e) < 0)
-				return -1;
-			if (r->s->nreads)
-				memcpy(reads, r->s->reads, r->s->nreads * sizeof(*reads));
-			reads[r->s->nreads++] = t;
-			r->s->reads = reads;
+		if (from && eval_from(ev, in, r->s, from, in->at, false, "cannot mount from stage", &t, e) < 0)
+			return -1;
+		if (reads && t && t->kind != TREE_DIR)
 			m->tree = t;
-			m->source = "x";
-			m->context = true;
-		}
+		else if (reads && (t || m->o.type == MOUNT_BIND) && context_tree(ev, in, r, m, from, e) < 0)
+			return -1;
 	}
 	qsort(r->mount, r->nmount, sizeof(*r->mount), by_target);
 	return 0;

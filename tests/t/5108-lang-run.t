@@ -241,7 +241,7 @@ FROM busybox:1.35
 ENV TOK=env
 RUN --mount=type=tmpfs,target=/t,size=1.5m df -k /t | awk 'NR==2 {print $2}' > /o1; grep ' /t ' /proc/mounts | grep -o nosuid >> /o1; ls /t >> /o1
 RUN --mount=type=secret,id=a cat /run/secrets/a > /o2; stat -c '%a %u:%g' /run/secrets/a >> /o2; awk '$2 == "/run/secrets/a" {print $4}' /proc/mounts | tr , '\n' | grep -E '^(ro|nosuid|nodev|noexec)$' >> /o2
-RUN --mount=type=secret,source=a,target=/x/y,uid=3,mode=0550 stat -c '%a %u:%g' /x/y > /o3; grep ' /x/y ' /proc/mounts | grep -c noexec >> /o3
+RUN --mount=type=secret,source=a,target=/x/y,uid=3,mode=0550 stat -c '%a %u:%g' /x/y > /o3; grep ' /x/y ' /proc/mounts | grep -c noexec >> /o3; true
 RUN --mount=type=secret,target=/etc/dir/a,gid=9 stat -c '%a %u:%g' /etc/dir/a > /o4
 RUN --mount=type=secret,id=a,env=TOK printf '%s' "$TOK" | od -c | head -1 > /o5; ls /run/secrets >> /o5 2>&1; true
 RUN --mount=type=secret,id=a,env=TOK,target=rel cat /rel > /o6; echo "$TOK" >> /o6
@@ -284,6 +284,7 @@ ls: /run/secrets: No such file or directory
 -- 6
 S3
 S3
+
 -- 7
 []
 -- 8
