@@ -283,12 +283,19 @@ static void send_message(int status, uint32_t kind, uint32_t code, struct slice 
 	(void)(fd_write_all(status, &m, sizeof(m), NULL) == 0 && fd_write_all(status, bytes.p, bytes.n, NULL) == 0);
 }
 
+/* Asked of the kernel: the C library keeps 32 and 33 to itself and refuses to reset them, and GNU make 4.3 leaves them ignored. */
 static void reset_signals(void)
 {
+	static const struct {
+		void (*handler)(int);
+		unsigned long flags;
+		void (*restorer)(void);
+		unsigned long mask;
+	} initial = { .handler = SIG_DFL };
 	sigset_t none;
 
 	for (int sig = 1; sig < NSIG; sig++)
-		signal(sig, SIG_DFL);
+		syscall(SYS_rt_sigaction, sig, &initial, NULL, sizeof(initial.mask));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
