@@ -203,7 +203,7 @@ int copy_owner(const struct copy *c, bool *has, uint32_t *uid, uint32_t *gid, st
 		return 0;
 	if (step_view(c->s, &v, e) < 0)
 		return -1;
-	return view_owner(v, c->chown, c->link || view_depth(v) == 0, uid, gid, e);
+	return view_owner(v, c->chown, view_depth(v) == 0, uid, gid, e);
 }
 
 int64_t copy_now(const struct copy *c)
