@@ -6,6 +6,7 @@
 #include "cache/gc.h"
 #include "base/mem.h"
 #include "cache/mark.h"
+#include "cache/names.h"
 #include "cache/steps_priv.h"
 #include "cache/store_priv.h"
 
@@ -270,11 +271,30 @@ static int sweep_job(void *arg, const char *path, const char *name, const struct
 	return at_unlink(dir, name, e);
 }
 
+static int sweep_untagged(struct gc *g, struct err **e)
+{
+	struct name_record *r = NULL;
+	size_t n = 0, bad = 0;
+	int rc = names_list(g->s, &r, &n, &bad, e);
+
+	for (size_t i = 0; rc >= 0 && i < n; i++) {
+		if (!name_untagged(r[i].name))
+			continue;
+		g->r->names++;
+		if (!g->p->dry_run)
+			rc = names_delete(g->s, r[i].name, e);
+	}
+	names_list_free(r, n);
+	return rc < 0 ? -1 : 0;
+}
+
 /* Files first: a full disk has room again before directories are renamed. */
 static int sweep(struct gc *g, struct err **e)
 {
 	struct store *s = g->s;
 
+	if (g->p->untagged && sweep_untagged(g, e) < 0)
+		return -1;
 	if (sweep_records(g, e) < 0 || store_visit(s, "last", sweep_old, g, e) < 0 ||
 	    store_visit(s, "stat", sweep_old, g, e) < 0 || store_visit(s, "jobs", sweep_job, g, e) < 0)
 		return -1;
@@ -311,7 +331,7 @@ static int empty_trash(struct store *s, bool *trees, struct err **e)
 int gc_run(struct store *s, const struct gc_policy *p, struct gc_result *ret, struct err **e)
 {
 	struct gc_result r = { 0 };
-	AUTO(gc_clear) struct gc g = { .s = s, .p = p, .r = &r, .now = time(NULL) };
+	AUTO(gc_clear) struct gc g = { .s = s, .p = p, .r = &r, .now = time(NULL), .w.tagged_only = p->untagged };
 	AUTO(store_unlock) int lock = -1;
 
 	if (store_lock(s->fd, LOCK_EX, &lock, e) < 0 || wanted_collect(s, &g.w, e) < 0 ||

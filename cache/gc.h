@@ -11,11 +11,13 @@ struct gc_policy {
 	uint64_t min_free, reserved;
 	int64_t keep_seconds;            /* records used within are kept whatever the size; 0: none */
 	bool all;                        /* records go too (prune -a), names stay */
+	bool untagged;                   /* names that are only an id go too */
 	bool dry_run;
 };
 struct gc_result {
 	uint64_t bytes;                  /* freed, or what would be */
 	size_t blobs, layers, listings, records, tmps;
+	size_t names;                    /* of untagged images */
 	size_t bad_names;                /* unreadable: then blobs, layers and listings all stay */
 	bool trees;                      /* trash/ holds trees that a mapped worker must delete */
 };

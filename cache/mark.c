@@ -68,6 +68,8 @@ static int from_names(struct store *s, struct wanted *w, struct err **e)
 	if (names_list(s, &r, &n, &w->bad_names, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
+		if (w->tagged_only && name_untagged(r[i].name))
+			continue;
 		hold(&w->blobs, &r[i].config, true);
 		hold(&w->blobs, &r[i].manifest, true);
 		for (size_t j = 0; j < r[i].nlayer; j++) {

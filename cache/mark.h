@@ -18,6 +18,7 @@ struct marks {
 };
 struct wanted {
 	struct marks blobs, diffs;
+	bool tagged_only;                /* set by the caller: names that are only an id want nothing */
 	size_t bad_names;
 };
 

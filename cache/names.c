@@ -14,6 +14,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+bool name_untagged(const char *name)
+{
+	return strncmp(name, "sha256:", 7) == 0;
+}
+
 void name_record_clear(struct name_record *r)
 {
 	free(r->name);

@@ -26,6 +26,8 @@ struct name_record {
 	struct name_layer *layer;
 	size_t nlayer;
 };
+/* Has it no name but its id? */
+bool name_untagged(const char *name);
 void name_record_clear(struct name_record *r);
 int names_get(struct store *s, const char *name, struct name_record *ret, struct err **e);
 /* Waits for nothing: call after store_sync_wait(). An unchanged record is not written. */

@@ -31,7 +31,7 @@ static int list(struct app *a, struct records *ret, struct err **e)
 
 static bool is_untagged(const struct name_record *r)
 {
-	return strncmp(r->name, "sha256:", 7) == 0;
+	return name_untagged(r->name);
 }
 
 /* As people write it: repository and tag apart; "<none>" for what has no name. */

@@ -17,7 +17,7 @@ struct prune_opts {
 };
 #define AT(m) offsetof(struct prune_opts, m)
 static const struct opt_row prune_table[] = {
-	{ 'a', "all", NULL, "forget every step result; images stay", OPT_BOOL, AT(all), NULL },
+	{ 'a', "all", NULL, "forget every step result; named images stay", OPT_BOOL, AT(all), NULL },
 	{ 'f', "force", NULL, NULL, OPT_ACCEPT, 0, NULL },
 	{ 0, "dry-run", NULL, "tell what would go, and keep it", OPT_BOOL, AT(dry_run), NULL },
 	{ 0, "filter", "until=DURATION", "forget step results that were not used within DURATION, such as 24h", OPT_LIST, AT(filter), NULL },
@@ -34,7 +34,7 @@ static const struct opt_row prune_table[] = {
 
 static int policy(const struct prune_opts *o, struct gc_policy *p, struct err **e)
 {
-	*p = (struct gc_policy){ .max_used = o->max_used, .min_free = o->min_free, .reserved = o->reserved, .all = o->all, .dry_run = o->dry_run };
+	*p = (struct gc_policy){ .max_used = o->max_used, .min_free = o->min_free, .reserved = o->reserved, .all = o->all, .untagged = true, .dry_run = o->dry_run };
 	for (size_t i = 0; i < o->filter.n; i++) {
 		const char *f = o->filter.v[i];
 		int64_t ns = 0;
@@ -61,6 +61,7 @@ static int prune_print(const struct prune_opts *o, const struct gc_result *r, st
 	AUTO(buf_freep) struct buf out = BUF_MAX(4096);
 
 	jval_set_int(json, "bytes", (int64_t)r->bytes);
+	jval_set_int(json, "images", (int64_t)r->names);
 	jval_set_int(json, "blobs", (int64_t)r->blobs);
 	jval_set_int(json, "layers", (int64_t)r->layers);
 	jval_set_int(json, "listings", (int64_t)r->listings);
@@ -68,8 +69,8 @@ static int prune_print(const struct prune_opts *o, const struct gc_result *r, st
 	jval_set_bool(json, "dry_run", o->dry_run);
 	if (o->json)
 		return cmd_print_json(json, e);
-	buf_printf(&out, "%s %s: %zu step results, %zu blobs, %zu unpacked layers\n", o->dry_run ? "would free" : "freed",
-		   human_bytes(r->bytes).s, r->records, r->blobs, r->layers);
+	buf_printf(&out, "%s %s: %zu untagged images, %zu step results, %zu blobs, %zu unpacked layers\n", o->dry_run ? "would free" : "freed",
+		   human_bytes(r->bytes).s, r->names, r->records, r->blobs, r->layers);
 	return cmd_print(&out, e);
 }
 
@@ -92,7 +93,7 @@ const struct cmd cmd_prune = {
 	.name = "prune",
 	.alias = "gc",
 	.help = "free space in the store",
-	.about = "What no image, no step result within the limits and no running build needs is removed. Nothing is asked.",
+	.about = "Untagged images, and what no name, no step result within the limits and no running build needs, are removed. Nothing is asked.",
 	.opts = prune_table,
 	.opts_size = sizeof(struct prune_opts),
 	.flags = CMD_WORK,

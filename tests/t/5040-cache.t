@@ -93,6 +93,7 @@ status 0 "gc" "$KILN" gc
 built "after gc" c -t kept:1
 is "$(ran)" "" "hits"
 status 0 "prune -a" "$KILN" prune -a
+is "$("$KILN" images -q --filter dangling=true)" "" "untagged images are gone"
 status 0 "the named image is still whole" "$KILN" save -o "$T/kept.tar" kept:1
 status 0 "check" "$KILN" check
 status 0 "du" "$KILN" du

@@ -105,6 +105,15 @@ static void marking(void)
 	ok(has_blob(s, &blob) && has_layer(s, &recorded), "what a record lists stays, with its blob");
 	ok(r.trees && tmpstore_count(s, "trash") == 1, "trees wait in trash/ for a worker");
 
+	name_it(s, "sha256:1234", &config, &named);
+	struct gc_policy nameless = { .untagged = true, .dry_run = true };
+	gc_run(s, &nameless, &r, NULL);
+	is_int(r.names, 1, "a dry run counts untagged images");
+	nameless.dry_run = false;
+	gc_run(s, &nameless, &r, NULL);
+	ok(r.names == 1 && names_delete(s, "sha256:1234", NULL) == NAMES_MISS, "an untagged image goes when it is asked for");
+	ok(has_blob(s, &config) && has_layer(s, &named), "what another name lists stays");
+
 	gc_run(s, &everything, &r, NULL);
 	ok(r.records == 1 && !has_blob(s, &blob) && !has_layer(s, &recorded), "with all, records go and what they kept");
 	ok(has_blob(s, &config) && has_layer(s, &named), "names stay");
