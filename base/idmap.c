@@ -125,6 +125,33 @@ static int read_whole(const char *path, struct buf *out, struct err **e)
 	return 0;
 }
 
+/* The first id after every range of either file, from 100000 on: two users with one range could read each other's files. */
+static uint32_t subid_free(void)
+{
+	static const char *const files[] = { "/etc/subuid", "/etc/subgid" };
+	uint64_t free_from = 100000;
+
+	for (size_t i = 0; i < countof(files); i++) {
+		AUTO(buf_freep) struct buf text = BUF_MAX(SUBID_FILE_MAX);
+		struct slice rest = SLICE_NONE;
+
+		if (read_whole(files[i], &text, NULL) == 0)
+			rest = buf_view(&text);
+		while (rest.n > 0) {
+			struct slice line = rest, owner, range, first, last;
+			uint64_t start, count;
+
+			if (!slice_cut(rest, '\n', &line, &rest))
+				rest = SLICE_NONE;
+			if (slice_cut(line, ':', &owner, &range) && slice_cut(range, ':', &first, &last) && subid_number(first, &start) &&
+			    subid_number(last, &count) && start <= UINT32_MAX && count <= UINT32_MAX &&
+			    start + count <= UINT32_MAX - FULL_RANGE && start + count > free_from)
+				free_from = start + count;
+		}
+	}
+	return (uint32_t)free_from;
+}
+
 /* Lines "inside outside count" of a map file. */
 static int map_read(const char *path, struct idmap_extent *ext, unsigned max, unsigned *n, struct err **e)
 {
@@ -317,8 +344,10 @@ static int plan_user(struct idmap *m, struct err **e)
 		return 0;
 	}
 	if (nuid == 1 || ngid == 1) {
-		why(m, "no subordinate ids for '%s' in /etc/%s; ask root to run: usermod --add-subuids 100000-165535 "
-		       "--add-subgids 100000-165535 %s", pw->pw_name, nuid == 1 ? "subuid" : "subgid", pw->pw_name);
+		uint32_t from = subid_free(), to = from + FULL_RANGE - 1;
+
+		why(m, "no subordinate ids for '%s' in /etc/%s; ask root to run: usermod --add-subuids %u-%u --add-subgids %u-%u %s",
+		    pw->pw_name, nuid == 1 ? "subuid" : "subgid", from, to, from, to, pw->pw_name);
 		return 0;
 	}
 	for (size_t i = 0; i < countof(helpers); i++) {

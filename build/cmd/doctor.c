@@ -146,9 +146,9 @@ static int look_at_ids(struct app *a, struct findings *f, struct err **e)
 		return -1;
 	for (unsigned i = 0; i < m->nuid; i++)
 		ids += m->uid[i].count;
-	f->level = m->how == IDMAP_NONE ? "root" : m->how == IDMAP_SINGLE ? "single id" : "full range";
+	f->level = m->how == IDMAP_NONE ? "root" : ids == 1 ? "single id" : "full range";
 	const char *why = m->why[0] ? m->why : m->how == IDMAP_NONE ? "running as root: no user namespace is needed" : "";
-	if (m->how == IDMAP_SINGLE)
+	if (ids == 1)
 		add(f, "ids", LESS, mem_str(why), NULL);
 	else
 		add(f, "ids", GOOD, *why ? mem_str(why) : mem_printf("%ju ids for steps", (uintmax_t)ids), NULL);
