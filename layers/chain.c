@@ -213,7 +213,7 @@ static int down_otherwise(struct chain *c, const char *name, bool marks, struct 
 		return CHAIN_BLOCKED;    /* nothing below it can be seen anyway */
 	bool white = c->layer && chain_is_whiteout(&st);
 	if (c->layer && !white)
-		return err_set(e, ERR_SOURCE, "the parent '/%s%s%s' is not a directory (E11)", c->path.p, c->path.n ? "/" : "", name);
+		return err_set(e, ERR_SOURCE, "the parent '/%s%s%s' is not a directory", c->path.p, c->path.n ? "/" : "", name);
 	return chain_remove(c, name, e) < 0 ? -1 : make_parent(c, name, white, e);
 }
 

@@ -33,7 +33,7 @@ struct tarheads {
 
 static int bad(struct err **e, const char *what)
 {
-	return err_set(e, ERR_SOURCE, "%s (E4)", what);
+	return err_set(e, ERR_SOURCE, "%s", what);
 }
 
 struct tarheads *tarheads_new(struct stream *take)
@@ -319,7 +319,7 @@ static int owner_of(uint64_t v, uint32_t *ret, struct err **e)
 {
 	/* What wraps to 0, or means "unchanged" to chown, would give a file away. */
 	if (v > UINT32_MAX - 1)
-		return err_set(e, ERR_SOURCE, "an owner is not between 0 and 4294967294 (E19)");
+		return err_set(e, ERR_SOURCE, "an owner is not between 0 and 4294967294");
 	*ret = (uint32_t)v;
 	return 0;
 }
@@ -377,7 +377,7 @@ static int kind(const unsigned char *h, struct tarhead *ret, struct err **e)
 	if (c == 0 || c == '7' || c == 'S')
 		c = '0';
 	if (c < '0' || c > '6')
-		return err_set(e, ERR_SOURCE, "an entry is of the unknown type 0x%02x (E1)", h[156]);
+		return err_set(e, ERR_SOURCE, "an entry is of the unknown type 0x%02x", h[156]);
 	/* Old writers mark a directory by its slash alone. */
 	if (c == '0' && ret->path.n && ret->path.p[ret->path.n - 1] == '/')
 		c = '5';
@@ -386,7 +386,7 @@ static int kind(const unsigned char *h, struct tarhead *ret, struct err **e)
 		/* It may repeat the size of the file it names, but nothing follows. */
 		ret->stored = ret->size = 0;
 	if (c != '0' && ret->stored)
-		return err_set(e, ERR_SOURCE, "data is attached to something that is no file (E14)");
+		return err_set(e, ERR_SOURCE, "data is attached to something that is no file");
 	return 0;
 }
 

@@ -70,7 +70,7 @@ static int archive_bad(struct tarin *t, const char *what, struct err **e)
 			*e = take(&t->raw_err);
 		return -1;
 	}
-	return err_set(e, ERR_SOURCE, "%s: %s (E3)", what, text ? text : "unknown error");
+	return err_set(e, ERR_SOURCE, "%s: %s", what, text ? text : "unknown error");
 }
 
 static bool acceptable(struct tarin *t, int rc)
@@ -129,7 +129,7 @@ static int archive_start(struct tarin *t, struct err **e)
 	if (!acceptable(t, t->lib.read_next_header(t->a, &ae)))
 		return archive_bad(t, "a header is malformed", e);
 	if (t->lib.entry_filetype(ae) != AE_IFREG || t->lib.entry_size(ae) != (la_int64_t)t->h.size)
-		return err_set(e, ERR_SOURCE, "a header can be read in two ways (E4)");
+		return err_set(e, ERR_SOURCE, "a header can be read in two ways");
 	return 0;
 }
 
@@ -152,7 +152,7 @@ static int archive_piece(struct tarin *t, struct err **e)
 			return archive_bad(t, "a file cannot be read", e);
 	} while (n == 0);
 	if (at < 0 || (uint64_t)at < t->at || (uint64_t)at > t->h.size || n > t->h.size - (uint64_t)at)
-		return err_set(e, ERR_SOURCE, "a sparse map is not in order (E4)");
+		return err_set(e, ERR_SOURCE, "a sparse map is not in order");
 	t->piece = p;
 	t->piece_at = (uint64_t)at;
 	t->piece_n = n;
@@ -223,7 +223,7 @@ static int finish_file(struct tarin *t, struct err **e)
 static int clean(struct tarin *t, const struct buf *raw, struct buf *to, struct err **e)
 {
 	if (raw->n == 0)
-		return err_set(e, ERR_SOURCE, "a name is empty (E9)");
+		return err_set(e, ERR_SOURCE, "a name is empty");
 	return entry_path_clean(buf_view(raw), t->o.mode == TAR_PLAIN, to, e);
 }
 
@@ -241,7 +241,7 @@ static int whiteout(struct tarin *t, struct err **e)
 		if (strncmp(c, aufs, 8) == 0)
 			return DROP;
 		if (strncmp(c, ".wh.", 4) == 0)
-			return err_set(e, ERR_SOURCE, "a whiteout is used as a directory (E16)");
+			return err_set(e, ERR_SOURCE, "a whiteout is used as a directory");
 	}
 	if (strncmp(base, ".wh.", 4) != 0)
 		return KEEP;
@@ -249,9 +249,9 @@ static int whiteout(struct tarin *t, struct err **e)
 	if (!opaque && strncmp(base, aufs, 8) == 0)
 		return DROP;
 	if (en->type != ENTRY_FILE)
-		return err_set(e, ERR_SOURCE, "a whiteout is not a regular file (E16)");
+		return err_set(e, ERR_SOURCE, "a whiteout is not a regular file");
 	if (!opaque && (!base[4] || strcmp(base + 4, ".") == 0 || strcmp(base + 4, "..") == 0))
-		return err_set(e, ERR_SOURCE, "a whiteout names nothing (E16)");
+		return err_set(e, ERR_SOURCE, "a whiteout names nothing");
 	en->type = opaque ? ENTRY_OPAQUE : ENTRY_WHITEOUT;
 	en->mode = en->uid = en->gid = en->mtime_ns = 0;
 	en->mtime = 0;
@@ -310,7 +310,7 @@ static int take_entry(struct tarin *t, struct err **e)
 		.nxattr = h->nxattr,
 	};
 	if (t->path.n == 0 && h->type != '5')
-		return err_set(e, ERR_SOURCE, "the root is not a directory (E10)");
+		return err_set(e, ERR_SOURCE, "the root is not a directory");
 	if (h->type == '3' || h->type == '4') {
 		if (t->o.devices)
 			++*t->o.devices;

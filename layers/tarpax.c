@@ -14,7 +14,7 @@ enum {
 
 static int bad(struct err **e, const char *what)
 {
-	return err_set(e, ERR_SOURCE, "%s (E4)", what);
+	return err_set(e, ERR_SOURCE, "%s", what);
 }
 
 void pax_init(struct pax *p)
@@ -250,7 +250,7 @@ static int capability(char *p, uint32_t *n, struct err **e)
 		*n = 20;
 		return 0;
 	}
-	return err_set(e, ERR_SOURCE, "the extended attribute 'security.capability' is malformed (E22)");
+	return err_set(e, ERR_SOURCE, "the extended attribute 'security.capability' is malformed");
 }
 
 int pax_xattrs(struct pax *p, struct xattr *ret, size_t *n, struct err **e)
