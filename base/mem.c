@@ -111,5 +111,6 @@ void mem_freep(void *pp)
 
 void mem_wipe(void *p, size_t n)
 {
-	explicit_bzero(p, n);
+	if (n)
+		explicit_bzero(p, n);
 }

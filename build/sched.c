@@ -311,6 +311,23 @@ static void try_start(struct sched *d, struct step *s)
 	start(d, s, arena_str(&d->p->arena, buf_view(&why)));
 }
 
+bool sched_ending(const struct step *s)
+{
+	const struct sched *d = s->plan->sched;
+
+	return d->e || d->p->app->interrupted;
+}
+
+/* What is waited for will not come any more. */
+static void give_up(struct step *s)
+{
+	struct err *e = NULL;
+
+	s->resume = NULL;
+	err_set(&e, ERR_HOST, "the build ended before it was done");
+	step_failed(s, e);
+}
+
 static void skip_done(struct sched *d)
 {
 	while (d->first < d->p->nstep && d->p->step[d->first]->state == STEP_DONE)
@@ -332,7 +349,9 @@ static void kick(struct sched *d)
 			struct step *s = d->p->step[i];
 			enum step_state before = s->state;
 
-			if (s->resume && sched_parent_done(s)) {
+			if (s->resume && sched_ending(s)) {
+				give_up(s);
+			} else if (s->resume && sched_parent_done(s)) {
 				void (*resume)(struct step *) = s->resume;
 
 				s->resume = NULL;

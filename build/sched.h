@@ -6,3 +6,5 @@
 void sched_mounting(struct step *s, bool on);
 /* Is everything below committed, so that a view of it can be had? */
 bool sched_parent_done(const struct step *s);
+/* The build has failed or was interrupted: what is not running does not start any more. */
+bool sched_ending(const struct step *s);

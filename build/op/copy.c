@@ -8,6 +8,7 @@
 #include "build/context/http.h"
 #include "build/op/copying.h"
 #include "build/plan.h"
+#include "build/sched.h"
 #include "build/work.h"
 #include "parser/diag.h"
 #include "parser/ignore.h"
@@ -359,6 +360,9 @@ static void dirs_ready(void *arg, char **dirs, size_t n, struct err *e)
 	struct step *s = c->s;
 	AUTO(buf_freep) struct buf b = BUF_MAX(JOB_MAX);
 
+	/* Unpacking takes a while: something else may have failed meanwhile. */
+	if (!e && sched_ending(s))
+		err_set(&e, ERR_HOST, "the build ended before it was started");
 	if (!e && copy_job_put(&b, c, dirs, n, &e) == 0)
 		(void)job_start(step_app(s)->jobs, JOB_MAPPED, WORK_COPY, buf_view(&b), NULL, 0, NULL, pass_done, c, &s->job, &e);
 	if (e)

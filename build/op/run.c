@@ -409,8 +409,12 @@ static int run_start(struct run *r, struct err **e)
 	int rc = -1;
 
 	r->out[0] = r->out[1] = -1;
-	if (spec_pack(r, &spec, e) < 0 || fd_pipe(out, e) < 0 || fd_pipe(err, e) < 0)
+	if (spec_pack(r, &spec, e) < 0 || fd_pipe(out, e) < 0 || fd_pipe(err, e) < 0) {
+		mem_wipe(spec.p, spec.n);
+		fd_closep(&out[0]);
+		fd_closep(&out[1]);
 		return -1;
+	}
 	fcntl(out[1], F_SETPIPE_SZ, 1 << 20);
 	fcntl(err[1], F_SETPIPE_SZ, 1 << 20);
 	r->mounting = true;
@@ -449,6 +453,9 @@ static void lower_arrived(void *arg, char **dirs, size_t n, struct err *e)
 	struct run *r = arg;
 
 	r->e = e;
+	/* Unpacking takes a while: something else may have failed meanwhile. */
+	if (!r->e && sched_ending(r->s))
+		err_set(&r->e, ERR_HOST, "the build ended before it was started");
 	if (!r->e && !r->asking) {
 		lower_ask(r);
 		return;

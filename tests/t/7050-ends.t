@@ -1,0 +1,18 @@
+#!/bin/bash
+# A build that fails or is interrupted ends at once, whatever its other steps wait for (spec/threats.md X5, promise 8).
+. "$(dirname "$0")/../lib.sh"
+need kiln userns subids overlay images || skip_all
+
+ok "the base is there" "$KILN" load -i "$KILN_IMAGES/busybox"
+id=$(grep -oE "[0-9a-f]{64}" "$T/.out" | head -n 1)
+ok "it gets a name" "$KILN" tag "$id" ends.test/base:1
+
+# The second command runs on the frozen files of the first and ends while those are packed, which fails (W1).
+dockerfile frozen <<'EOT'
+FROM ends.test/base:1
+RUN dd if=/dev/zero of=/a bs=1M count=600 2>/dev/null; mkdir /zz; touch /zz/.wh.x
+RUN true
+EOT
+status 1 "a layer that cannot be packed fails the build" timeout -k 5 60 "$KILN" build --pull=never -o type=cacheonly "$T/frozen"
+
+done_testing
