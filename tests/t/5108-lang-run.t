@@ -9,8 +9,8 @@ outputs() { # outputs DIR N - the files /o1 to /oN of the last build
     done
 }
 
-# ---- 8.1, H.2, H.6: what reaches the shell
-dockerfile forms <<'EOT'
+# ---- 8.1, H.2, H.6: what reaches the shell; @ stands for a blank at the end of a line
+sed 's/@$/  /' <<'EOT' | dockerfile forms
 FROM busybox:1.35
 SHELL ["/bin/sh", "-c", "for a; do printf '%s' \"$a\" >> /o; echo '|' >> /o; done", "x"]
 RUN a \
@@ -22,7 +22,7 @@ RUN echo 'x \
 z'
 RUN ["/bin/sh", "-c", "printf '%s|' \"$0\" \"$@\" >> /o; echo >> /o", "e 1", "$X", "\u0041\n"]
 RUN ['/bin/sh', '-c']
-RUN -- --dash  "quoted"  
+RUN -- --dash  "quoted"@
 RUN <<EOF
 echo hi
 EOF
