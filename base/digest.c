@@ -4,6 +4,7 @@
 
 #include <openssl/evp.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct hasher {
 	EVP_MD *md;              /* fetched once: looking it up costs more than hashing a small record */
@@ -120,15 +121,60 @@ static void must(int ok)
 		mem_out(0);
 }
 
-struct hasher *hasher_new(void)
+static struct hasher *hasher_of(const char *algorithm)
 {
 	struct hasher *h = mem_zalloc(sizeof(*h));
 
-	h->md = EVP_MD_fetch(NULL, "SHA256", NULL);
+	h->md = EVP_MD_fetch(NULL, algorithm, NULL);
 	h->ctx = EVP_MD_CTX_new();
 	must(h->md && h->ctx);
 	must(EVP_DigestInit_ex2(h->ctx, h->md, NULL));
 	return h;
+}
+
+struct hasher *hasher_new(void)
+{
+	return hasher_of("SHA256");
+}
+
+struct hasher *hasher_new_checksum(const struct checksum *want)
+{
+	return hasher_of(want->algorithm);
+}
+
+bool hasher_matches(struct hasher *h, const struct checksum *want)
+{
+	unsigned char have[EVP_MAX_MD_SIZE];
+	unsigned n = 0;
+
+	must(EVP_DigestFinal_ex(h->ctx, have, &n));
+	return n == want->n && memcmp(have, want->b, n) == 0;
+}
+
+int checksum_parse(struct slice text, struct checksum *ret, struct err **e)
+{
+	static const struct {
+		const char *prefix, *algorithm;
+		size_t n;
+	} known[] = { { "sha256:", "SHA256", 32 }, { "sha384:", "SHA384", 48 }, { "sha512:", "SHA512", 64 } };
+
+	for (size_t i = 0; i < countof(known); i++) {
+		struct slice hex = slice_skip(text, strlen(known[i].prefix));
+		bool bad = !slice_starts(text, known[i].prefix) || hex.n != 2 * known[i].n;
+
+		for (size_t k = 0; k < known[i].n && !bad; k++) {
+			unsigned high = 0, low = 0;
+
+			bad = !hex_value(hex.p[2 * k], &high) || !hex_value(hex.p[2 * k + 1], &low);
+			ret->b[k] = (unsigned char)(high << 4 | low);
+		}
+		if (bad)
+			continue;
+		ret->algorithm = known[i].algorithm;
+		ret->n = known[i].n;
+		return 0;
+	}
+	return err_set(e, ERR_INPUT, "'%.*s' is not a sha256, sha384 or sha512 digest", (int)(text.n < 200 ? text.n : 200), text.p ? text.p : "");
 }
 
 void hasher_add(struct hasher *h, const void *p, size_t n)

@@ -28,7 +28,19 @@ void digest_of(const void *p, size_t n, struct digest *ret);
 /* ChainID step (spec/oci.md 1.1): sha256(text(parent) + " " + text(diff)); parent NULL gives diff. */
 void digest_chain(const struct digest *parent, const struct digest *diff, struct digest *ret);
 
+/* A checksum as users write it for a file from elsewhere: "sha256:", "sha384:" or "sha512:" and hex digits. */
+enum { CHECKSUM_MAX = 64 };
+struct checksum {
+	const char *algorithm;           /* OpenSSL's name of it */
+	size_t n;
+	unsigned char b[CHECKSUM_MAX];
+};
+int checksum_parse(struct slice text, struct checksum *ret, struct err **e);     /* -1 ERR_INPUT */
+
 struct hasher *hasher_new(void);
+struct hasher *hasher_new_checksum(const struct checksum *want);
+/* Is what was added what was wanted? Ends it. */
+bool hasher_matches(struct hasher *h, const struct checksum *want);
 void hasher_add(struct hasher *h, const void *p, size_t n);
 void hasher_end(struct hasher *h, struct digest *ret);           /* and starts afresh */
 void hasher_free(struct hasher *h);

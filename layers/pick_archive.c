@@ -31,7 +31,11 @@ int pick_archive_test(int take_fd, const char *name, struct err **e)
 		if (got > 0)
 			n += (size_t)got;
 	} while (got > 0 && n < sizeof(head));
-	return tar_magic(head, n) ? PICK_FOUND : 0;
+	/* Zeros end an archive, and alone are none. */
+	for (size_t i = 0; i < n; i++)
+		if (head[i])
+			return tar_magic(head, n) ? PICK_FOUND : 0;
+	return 0;
 }
 
 static int spool_open(struct picked *p, struct err **e)
@@ -183,6 +187,8 @@ static int put_entry(struct unpacking *u, const struct entry *en, struct err **e
 		return put_link(u, en, dir, name, e);
 	pick_attr_entry(&at, en);
 	at.text = en->type == ENTRY_SYMLINK ? arena_str(&p->arena, slice_of(en->link)) : NULL;
+	if (en->type == ENTRY_SYMLINK)
+		at.mode = 0777;          /* a link has no other, whatever the archive says */
 	at.first = NULL;
 	at.linked = false;
 	at.xattr = keep_xattrs(&p->arena, en);

@@ -44,5 +44,7 @@ def lines(path, prefix):
     return [rows[k] for k in sorted(rows, key=lambda s: s.encode(errors="surrogateescape"))]
 
 
+if not os.path.exists(sys.argv[1]):
+    sys.exit("there is no " + sys.argv[1])
 sys.stdout.reconfigure(errors="surrogateescape")
 print("\n".join(lines(sys.argv[1], clean(sys.argv[2]) if len(sys.argv) > 2 else "")))

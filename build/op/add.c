@@ -32,13 +32,13 @@ static int classify(struct eval *ev, const struct instr *in, const struct word *
 static int check_checksum(const struct copy *c, struct err **e)
 {
 	AUTO(git_ref_clear) struct git_ref g = { 0 };
-	struct digest d;
+	struct checksum sum;
 
 	if (c->nsource != 1)
 		return err_set(e, ERR_INPUT, "checksum can't be specified for multiple sources");
 	switch (c->source[0].kind) {
 	case COPY_HTTP:
-		if (digest_parse(slice_of(c->checksum), &d, ERR_INPUT, e) < 0) {
+		if (checksum_parse(slice_of(c->checksum), &sum, e) < 0) {
 			err_wrap(e, "invalid checksum '%s'", c->checksum);
 			return err_hint(e, "give it as sha256:<64 hexadecimal digits>");
 		}

@@ -55,22 +55,22 @@ static int fetch_git(const struct copy *c, const struct copy_source *s, int dir,
 
 static int verify(int fd, const char *checksum, struct err **e)
 {
-	AUTO(hasher_freep) struct hasher *h = hasher_new();
+	AUTO(hasher_freep) struct hasher *h = NULL;
 	AUTO(mem_freep) char *block = mem_alloc(BLOCK);
-	struct digest want, have;
+	struct checksum want;
 	ssize_t n = 0;
 	off_t off = 0;
 
-	if (digest_parse(slice_of(checksum), &want, ERR_INPUT, e) < 0)
+	if (checksum_parse(slice_of(checksum), &want, e) < 0)
 		return -1;
+	h = hasher_new_checksum(&want);
 	for (; (n = pread(fd, block, BLOCK, off)) > 0; off += n)
 		hasher_add(h, block, (size_t)n);
 	if (n < 0)
 		return err_errno(e, ERR_HOST, errno, "cannot read the downloaded file");
-	hasher_end(h, &have);
-	if (digest_equal(&want, &have))
+	if (hasher_matches(h, &want))
 		return 0;
-	return err_set(e, ERR_SOURCE, "digest mismatch: expected %s, got %s; refusing to use it", checksum, digest_text(&have).s);
+	return err_set(e, ERR_SOURCE, "digest mismatch: the file is not %s; refusing to use it", checksum);
 }
 
 static int fetch_http(const struct copy *c, const struct copy_source *s, int dir, struct copy_remote *ret, struct pick_source *to,
