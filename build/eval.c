@@ -331,27 +331,34 @@ static int from_stage(struct eval *ev, const struct instr *in, struct pstage *to
 	return 0;
 }
 
+/* A named context that is no image, opened once however often it is read. */
+static int from_dir(struct plan *p, const char *name, const char *spec, struct tree_ref *t, struct err **e)
+{
+	t->kind = TREE_DIR;
+	for (size_t i = 0; i < p->nnamed; i++) {
+		if (strcmp(p->named[i]->spec, spec) == 0) {
+			t->context = p->named[i];
+			return 0;
+		}
+	}
+	if (context_open_named(p->app, p->req, spec, &t->context, e) < 0)
+		return err_wrap(e, "cannot open named context '%s'", name);
+	MEM_ROOM(p->named, p->nnamed, p->namedcap);
+	p->named[p->nnamed++] = t->context;
+	return 0;
+}
+
 static int from_outside(struct eval *ev, const struct instr *in, const char *name, struct span at, struct tree_ref *t, struct err **e)
 {
 	const char *spec = plan_named_context(ev->plan, name);
 	struct base_image *b;
 
-	if (strcmp(name, "scratch") == 0) {
+	if (strcmp(name, "scratch") == 0 || (spec && strcmp(spec, "docker-image://scratch") == 0)) {
 		t->kind = TREE_SCRATCH;
 		return 0;
 	}
-	if (spec && !plan_spec_image(spec)) {
-		struct plan *p = ev->plan;
-
-		t->kind = TREE_DIR;
-		if (context_open_named(p->app, p->req, spec, &t->context, e) < 0) {
-			err_wrap(e, "cannot open named context '%s'", name);
-			return place(ev, in, at, e);
-		}
-		MEM_ROOM(p->named, p->nnamed, p->namedcap);
-		p->named[p->nnamed++] = t->context;
-		return 0;
-	}
+	if (spec && !plan_spec_image(spec))
+		return from_dir(ev->plan, name, spec, t, e) < 0 ? place(ev, in, at, e) : 0;
 	if (plan_image(ev->plan, name, &ev->plan->target_platform, true, &b, e) < 0)
 		return place(ev, in, at, e);
 	t->kind = TREE_IMAGE;
@@ -375,6 +382,8 @@ int eval_from(struct eval *ev, const struct instr *in, struct step *s, const cha
 	for (char *c = lower; *c; c++)
 		*c = (char)tolower((unsigned char)*c);
 	struct pstage *to = numbers && *name && !*end ? &p->stage[i] : plan_stage(p, lower, p->nstage);
+	if (ev->stage->hidden)
+		to = NULL;               /* made for a context, which a stage may be called like */
 	rc = to ? from_stage(ev, in, to, at, what, t, e) : from_outside(ev, in, name, at, t, e);
 	if (rc < 0)
 		return -1;

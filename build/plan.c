@@ -352,7 +352,7 @@ static int stage_base(struct pstage *ps, struct err **e)
 	struct plan *p = ps->plan;
 	const char *spec = plan_named_context(p, ps->base_name);
 
-	if (ps->parent || ps->base || strcmp(ps->base_name, "scratch") == 0)
+	if (ps->parent || ps->base || strcmp(ps->base_name, "scratch") == 0 || (spec && strcmp(spec, "docker-image://scratch") == 0))
 		return 0;
 	if (spec && !plan_spec_image(spec)) {
 		ps->base_dir = true;
