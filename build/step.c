@@ -137,6 +137,8 @@ int step_view(struct step *s, struct view **ret, struct err **e)
 		if (fd < 0 || listing_open(fd, &l, e) < 0)
 			return err_wrap(e, "cannot read the listing of layer %s", digest_short(&diff[ps->nview]).s);
 		view_push(ps->view, l);
+		if (view_settle(ps->view, e) < 0)
+			return -1;
 	}
 	*ret = ps->view;
 	return 0;

@@ -18,6 +18,7 @@ struct reading {                         /* one blob being read */
 	struct digest chain;
 	enum trees_want want;
 	char tmp[80];
+	bool over;                       /* on top of the layers below */
 	struct waiter *waiters;
 	struct reading *next;
 };
@@ -80,7 +81,8 @@ static int commit_reading(struct reading *r, struct slice out, struct err **e)
 			    "layer %s: %ju entries belong to ids outside the id map; their owners are kept in a record (see /etc/subuid)",
 			    digest_short(&r->blob).s, (uintmax_t)f.unmapped);
 	/* One that leans and was read alone: it is unpacked again when it is known what lies below. */
-	if (r->want != TREES_DIR || (f.leaning && !f.mended)) {
+	bool lowest = digest_equal(&r->chain, &f.diff);
+	if (r->want != TREES_DIR || (f.leaning && !f.mended && (f.hard || !lowest))) {
 		store_tmp_drop(s, r->tmp);
 		return 0;
 	}
@@ -140,7 +142,8 @@ int trees_read(struct trees *t, const struct trees_blob *q, enum trees_want want
 	struct reading *r;
 
 	for (r = t->readings; r; r = r->next) {
-		if (digest_equal(&r->blob, &q->blob) && digest_equal(&r->chain, &q->chain) && (r->want == want || r->want == TREES_DIR)) {
+		if (digest_equal(&r->blob, &q->blob) && digest_equal(&r->chain, &q->chain) && (r->want == want || r->want == TREES_DIR) &&
+		    r->over == (q->driver != NULL)) {
 			add_waiter(r, done, arg);
 			return 0;
 		}
@@ -153,6 +156,7 @@ int trees_read(struct trees *t, const struct trees_blob *q, enum trees_want want
 	r->chain = q->chain;
 	r->want = want;
 	if (store_tmp(t->a->store, r->tmp, e) < 0) {
+	r->over = q->driver;
 		free(r);
 		return -1;
 	}
@@ -160,6 +164,7 @@ int trees_read(struct trees *t, const struct trees_blob *q, enum trees_want want
 		.store = store_path(t->a->store), .blob = q->blob, .diff = q->diff, .size = q->size, .tmp = r->tmp,
 		.fill = want == TREES_DIR, .lower = q->lower, .nlower = q->nlower,
 	};
+		.driver = q->driver, .under = q->under, .nunder = q->nunder,
 	read_req_put(&b, &req);
 	/* A listing alone needs no mapped ids: nothing is written but one file of ours. */
 	enum job_where where = want == TREES_DIR ? JOB_MAPPED : JOB_LOCAL;
@@ -181,6 +186,8 @@ struct dirs_wait {
 	struct digest *diff, *chain;
 	size_t n, pending;
 	struct err *e;
+	struct strs dirs;                /* of the lowest layers */
+	size_t over;                     /* layers below this number need not be tried again on top of the others */
 	trees_dirs_done *done;
 	void *arg;
 };
@@ -233,28 +240,85 @@ static int dir_find(struct dirs_wait *d, size_t i, struct digest *ret, struct er
 	return dir_there(d->t, &d->chain[i], e);
 }
 
+static void dirs_end(struct dirs_wait *d)
+{
+	d->done(d->arg, d->dirs.v, d->e ? 0 : d->dirs.n, d->e);
+	strs_clear(&d->dirs);
+	free(d->diff);
+	free(d->chain);
+	free(d);
+}
+
+/* What is needed of layer i to unpack it. */
+static int dirs_blob(struct dirs_wait *d, size_t i, struct trees_blob *ret, struct err **e)
+{
+	struct blob_info info;
+	int rc = store_info_find(d->t->a->store, &d->diff[i], "", &info, e);
+
+	if (rc < 0)
+		return -1;
+	if (rc > 0) {
+		err_set(e, ERR_HOST, "layer %s has no content in the store", digest_short(&d->diff[i]).s);
+		return err_hint(e, "run kiln check --repair, or build again with --pull=always");
+	}
+	*ret = (struct trees_blob){
+		.blob = info.blob, .diff = d->diff[i], .size = info.size, .lower = d->diff, .nlower = i, .chain = d->chain[i],
+	};
+	return 0;
+}
+
+static void dirs_finish(struct dirs_wait *d);
+
+static void dirs_over_done(void *arg, const struct digest *diff, struct err *e)
+{
+	struct dirs_wait *d = arg;
+
+	d->e = e;
+	dirs_finish(d);
+}
+
+/* A layer that could not be mended: its turn is when all below it is there. */
+static void dirs_over(void *arg, const char *driver, struct err *e)
+{
+	struct dirs_wait *d = arg;
+	struct strs under = { 0 };
+	struct trees_blob q;
+
+	d->e = e;
+	if (!d->e && dirs_blob(d, d->dirs.n, &q, &d->e) == 0) {
+		trees_stack(&under, d->dirs.v, d->dirs.n);
+		q.driver = driver;
+		q.under = under.v;
+		q.nunder = under.n;
+		trees_read(d->t, &q, TREES_DIR, dirs_over_done, d, &d->e);
+		strs_clear(&under);
+	}
+	if (d->e)
+		dirs_end(d);
+}
+
 static void dirs_finish(struct dirs_wait *d)
 {
-	struct strs dirs = { 0 };
-
-	for (size_t i = 0; i < d->n && !d->e; i++) {
+	while (!d->e && d->dirs.n < d->n) {
+		size_t i = d->dirs.n;
 		struct digest at;
 		char path[160];
 		int rc = dir_find(d, i, &at, &d->e);
 
-		if (rc > 0)
+		if (rc > 0 && d->over <= i) {
+			d->over = i + 1;
+			if (app_driver(d->t->a, dirs_over, d, &d->e) == 0)
+				return;
+		}
+		if (rc > 0 && !d->e)
 			err_set(&d->e, ERR_HOST, "layer %s is not in the store any more", digest_short(&d->diff[i]).s);
 		if (rc)
 			break;
 		store_layer_path(d->t->a->store, &at, path);
 		AUTO(mem_freep) char *fs = mem_printf("%s/fs", path);
-		strs_add(&dirs, fs);
+		strs_add(&d->dirs, fs);
 	}
-	d->done(d->arg, dirs.v, d->e ? 0 : dirs.n, d->e);
-	strs_clear(&dirs);
-	free(d->diff);
-	free(d->chain);
-	free(d);
+	dirs_end(d);
 }
 
 static void dirs_one(void *arg, const struct digest *diff, struct err *e)
@@ -272,22 +336,14 @@ static void dirs_one(void *arg, const struct digest *diff, struct err *e)
 /* Start unpacking layer i unless it is there. */
 static int dirs_start(struct dirs_wait *d, size_t i, struct err **e)
 {
-	struct blob_info info;
+	struct trees_blob q;
 	struct digest at;
 	int rc = dir_find(d, i, &at, e);
 
 	if (rc <= 0)
 		return rc;
-	rc = store_info_find(d->t->a->store, &d->diff[i], "", &info, e);
-	if (rc < 0)
+	if (dirs_blob(d, i, &q, e) < 0)
 		return -1;
-	if (rc > 0) {
-		err_set(e, ERR_HOST, "layer %s has no content in the store", digest_short(&d->diff[i]).s);
-		return err_hint(e, "run kiln check --repair, or build again with --pull=always");
-	}
-	struct trees_blob q = {
-		.blob = info.blob, .diff = d->diff[i], .size = info.size, .lower = d->diff, .nlower = i, .chain = d->chain[i],
-	};
 	d->pending++;
 	if (trees_read(d->t, &q, TREES_DIR, dirs_one, d, e) == 0)
 		return 0;

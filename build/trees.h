@@ -19,6 +19,9 @@ struct trees_blob {
 	int64_t size;
 	const struct digest *lower;      /* the layers below, for one that leans on them; listings exist */
 	size_t nlower;
+	const char *driver;              /* with under: unpack it through a mount on top of these; NULL: alone */
+	char *const *under;
+	size_t nunder;
 	struct digest chain;             /* of this layer in that stack: what a mended directory is filed under */
 };
 int trees_read(struct trees *t, const struct trees_blob *b, enum trees_want want, trees_done *done, void *arg, struct err **e);

@@ -97,6 +97,8 @@ int work_view(int store, const struct digest *diff, size_t n, struct view **ret,
 		if (fd < 0 || listing_open(fd, &l, e) < 0)
 			return err_wrap(e, "cannot read the listing of layer %s", digest_short(&diff[i]).s);
 		view_push(v, l);
+		if (view_settle(v, e) < 0)
+			return -1;
 	}
 	*ret = take(&v);
 	return 0;

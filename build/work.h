@@ -36,6 +36,10 @@ struct read_req {
 	bool fill;
 	const struct digest *lower;      /* with fill: the layers below, whose listings exist; a layer that leans on them is mended */
 	size_t nlower;
+	/* It could not be mended: unpack it through a mount on top of these directories. driver NULL: no. */
+	const char *driver;
+	char *const *under;
+	size_t nunder;
 };
 void read_req_put(struct buf *b, const struct read_req *r);
 struct read_facts {
@@ -43,6 +47,7 @@ struct read_facts {
 	uint64_t tar_size, entries, bytes, unmapped;
 	uint64_t leaning;                /* what it does not list itself */
 	bool mended;                     /* by the layers below: its directory is right on top of those only */
+	bool hard;                       /* it cannot be: a hard link to what only they have, or entries below a link of theirs */
 	char comp[16];
 };
 int read_facts_get(struct slice in, struct read_facts *ret, struct err **e);

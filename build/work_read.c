@@ -13,6 +13,7 @@
 
 #include "base/at.h"
 #include "base/mem.h"
+#include "build/over.h"
 #include "build/work.h"
 #include "cache/store.h"
 #include "layers/comp.h"
@@ -34,6 +35,10 @@ void read_req_put(struct buf *b, const struct read_req *r)
 	wire_put_u32(b, (uint32_t)r->nlower);
 	for (size_t i = 0; i < r->nlower; i++)
 		work_put_digest(b, &r->lower[i]);
+	wire_put_str(b, r->driver);
+	wire_put_u32(b, (uint32_t)r->nunder);
+	for (size_t i = 0; i < r->nunder; i++)
+		wire_put_str(b, r->under[i]);
 }
 
 int read_facts_get(struct slice in, struct read_facts *ret, struct err **e)
@@ -48,6 +53,7 @@ int read_facts_get(struct slice in, struct read_facts *ret, struct err **e)
 	ret->leaning = wire_u64(&w);
 	ret->unmapped = wire_u64(&w);
 	ret->mended = wire_u32(&w);
+	ret->hard = wire_u32(&w);
 	comp = wire_get(&w);
 	if (comp.n >= sizeof(ret->comp))
 		w.bad = true;
@@ -69,7 +75,8 @@ struct reader {
 	struct owner owner;
 	struct pump_totals totals;
 	struct digest diff;
-	bool mended;
+	bool mended, hard;
+	struct over over;
 };
 
 static void reader_clear(struct reader *d)
@@ -77,6 +84,7 @@ static void reader_clear(struct reader *d)
 	for (size_t i = 0; i < d->nsink; i++)
 		sink_free(&d->sink[i]);
 	hasher_freep(&d->hash);
+	over_clear(&d->over);
 	fd_closep(&d->root);
 	fd_closep(&d->listing);
 	fd_closep(&d->tmp);
@@ -104,6 +112,9 @@ static int reader_stream(struct reader *d, struct stream **ret, struct err **e)
 
 static int reader_open(struct reader *d, struct err **e)
 {
+	/* Before anything is opened: what is mounted has to be of this process's mount namespace. */
+	if (d->r->driver && unshare(CLONE_NEWNS) < 0)
+		return err_errno(e, ERR_HOST, errno, "cannot leave the mount namespace");
 	d->store = work_store(d->r->store, e);
 	if (d->store < 0)
 		return -1;
@@ -118,9 +129,12 @@ static int reader_open(struct reader *d, struct err **e)
 		return 0;
 	if (at_mkdir(d->tmp, "fs", 0755, e) < 0)
 		return -1;
-	d->root = at_open_store(d->tmp, "fs", O_RDONLY | O_DIRECTORY, 0, e);
+	if (d->r->driver && over_mount(&d->over, d->store, d->r, e) < 0)
+		return -1;
+	d->root = at_open_store(d->tmp, d->r->driver ? "on" : "fs", O_RDONLY | O_DIRECTORY, 0, e);
 	if (d->root < 0)
 		return -1;
+	d->fill.plain = d->r->driver;
 	owner_init(&d->owner);
 	d->sink[d->nsink++] = fill_new(d->root, &d->fill);
 	return 0;
@@ -152,6 +166,11 @@ static int reader_pump(struct reader *d, struct err **e)
 		stream_close(s, NULL);
 		return -1;
 	}
+	/* Deletions first: they are about what lies below, never about this layer's own. */
+	if (d->r->driver && over_delete(&d->over, d->root, e) < 0) {
+		stream_close(s, NULL);
+		return -1;
+	}
 	if (tarin_new(s, &to, &src, e) < 0 || entries_pump(src, d->sink, d->nsink, &d->totals, e) < 0)
 		return -1;
 	if (entries_close(take(&src), e) < 0)
@@ -171,8 +190,9 @@ static int reader_mend(struct reader *d, struct err **e)
 	struct listing *own = NULL;
 	int fd, rc;
 
-	if (d->fill.leans_hard)
-		return err_set(e, ERR_SOURCE, "the layer has a hard link to a file that only a layer below has");
+	d->hard = d->fill.leans_hard;
+	if (d->hard || d->r->nlower == 0)
+		return 0;
 	if (work_view(d->store, d->r->lower, d->r->nlower, &lower, e) < 0)
 		return -1;
 	fd = at_open_store(d->tmp, "listing", O_RDONLY, 0, e);
@@ -180,10 +200,41 @@ static int reader_mend(struct reader *d, struct err **e)
 		return -1;
 	rc = mend_layer(d->root, own, lower, &d->owner, &where, e);
 	listing_close(own);
-	if (rc > 0)
-		return err_set(e, ERR_SOURCE, "the layer has entries below '%s', which is a link in the layers below", where.p);
+	d->hard = rc == MEND_REFUSED;
 	d->mended = rc == 0;
-	return rc;
+	return rc < 0 ? -1 : 0;
+}
+
+/* Merged with what lies below: the mount goes, and its upper is the layer. */
+static int reader_leave(struct reader *d, struct err **e)
+{
+	while (d->nsink)
+		sink_free(&d->sink[--d->nsink]);
+	d->mended = true;
+	return over_leave(&d->over, fd_take(&d->root), e);
+}
+
+struct names {
+	char **v;
+	size_t n;
+};
+
+static void names_clear(struct names *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(l->v[i]);
+	free(l->v);
+}
+
+static void names_get(struct wire *w, struct names *ret)
+{
+	uint32_t n = wire_u32(w);
+
+	for (uint32_t i = 0; i < n && !w->bad; i++) {
+		ret->v = mem_grow(ret->v, i + 1, sizeof(*ret->v));
+		ret->v[i] = wire_str(w);
+		ret->n = i + 1;
+	}
 }
 
 static void reader_answer(const struct reader *d, struct buf *out)
@@ -195,6 +246,7 @@ static void reader_answer(const struct reader *d, struct buf *out)
 	wire_put_u64(out, d->fill.leaning);
 	wire_put_u64(out, d->fill.unmapped);
 	wire_put_u32(out, d->mended);
+	wire_put_u32(out, d->hard);
 	wire_put(out, slice_of(d->comp->name));
 }
 
@@ -212,13 +264,19 @@ int work_read(struct job_self *self, struct slice in, const int *fds, size_t nfd
 	r.fill = wire_u32(&w);
 	AUTO(mem_freep) struct digest *lower = work_get_digests(&w, &r.nlower);
 	r.lower = lower;
+	AUTO(mem_freep) char *driver = wire_str(&w);
+	r.driver = driver;
+	AUTO(names_clear) struct names under = { 0 };
+	names_get(&w, &under);
+	r.under = under.v;
+	r.nunder = under.n;
 	if (wire_done(&w, "a layer to read", e) < 0)
 		return -1;
 	AUTO(reader_clear) struct reader d = {
-		.r = &r, .store = -1, .tmp = -1, .listing = -1, .root = -1, .fill = FILL_OPTS_INIT,
+		.r = &r, .store = -1, .tmp = -1, .listing = -1, .root = -1, .fill = FILL_OPTS_INIT, .over = OVER_NONE,
 	};
 	if (reader_open(&d, e) < 0 || reader_pump(&d, e) < 0 ||
-	    (d.fill.leaning && r.nlower && reader_mend(&d, e) < 0))
+	    (driver ? reader_leave(&d, e) : d.fill.leaning ? reader_mend(&d, e) : 0) < 0)
 		return err_wrap(e, "cannot unpack layer %s", digest_short(&r.blob).s);
 	reader_answer(&d, out);
 	return 0;

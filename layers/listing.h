@@ -31,8 +31,12 @@ uint64_t listing_seek(const struct listing *l, const char *path, bool behind);
 bool listing_text(const struct listing *l, const char *path, struct slice *ret);
 
 struct view;
+/* A copy of l with real paths; v: all the layers up to l, included. LISTING_MISS: it lists all its parents. */
+int listing_settle(const struct listing *l, const struct view *v, struct listing **ret, struct err **e);
 struct view *view_new(void);
 void view_push(struct view *v, struct listing *take);    /* on top of what is there */
+/* The topmost layer's entries get real paths, where it leans on links of the layers below (spec/oci.md 1.7). After each push of a stored one. */
+int view_settle(struct view *v, struct err **e);
 void view_free(struct view *v);
 void view_freep(struct view **v);
 size_t view_depth(const struct view *v);

@@ -1,7 +1,7 @@
 /* layers/mend.h - a layer that leans on the ones below: parents that it does not list get the attributes they have there (spec/oci.md 1.7).
  *
- * root: its fs/ as unpacked alone, own: its listing, lower: the layers below. A parent that is a link below cannot be mended, and neither can a
- * hard link to a file below: MEND_REFUSED, and the path that is in the way.
+ * root: its fs/ as unpacked alone, own: its listing, lower: the layers below. A parent that is a link below cannot be mended:
+ * MEND_REFUSED, and the path that is in the way. Then the layer is unpacked again on top of them (build/over.h).
  */
 #pragma once
 #include "layers/listing.h"

@@ -25,6 +25,18 @@ void view_push(struct view *v, struct listing *take)
 	v->layer[v->n++] = take;
 }
 
+int view_settle(struct view *v, struct err **e)
+{
+	struct listing *real = NULL, **top = &v->layer[v->n - 1];
+	int rc = v->n > 1 ? listing_settle(*top, v, &real, e) : LISTING_MISS;
+
+	if (rc != 0)
+		return rc < 0 ? -1 : 0;
+	listing_close(*top);
+	*top = real;
+	return 0;
+}
+
 void view_free(struct view *v)
 {
 	if (!v)
@@ -92,7 +104,8 @@ static int step(const struct view *v, const char *path, size_t *floor, struct en
 		ask(v->layer[i], path, &s);
 		if (s.real && s.en.type != ENTRY_DIR) {
 			*floor = i + 1;
-			if (found || implied)
+			/* A parent that is only implied does not replace a link (spec/oci.md 1.7). */
+			if (found || (implied && s.en.type != ENTRY_SYMLINK))
 				break;
 			*ret = s.en;
 			*layer = i;
