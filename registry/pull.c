@@ -189,7 +189,8 @@ static int slot_done(struct pull *p, struct slot *s, struct err **e)
 		s->again = true;
 		return slot_start(p, s, e);
 	}
-	if (s->place + 1 < p->nplace) {
+	/* A full disk is no fault of the place. */
+	if (s->place + 1 < p->nplace && err_kind(x) != ERR_HOST) {
 		net_note(&p->d.net, "%s cannot serve a layer (%s); trying the next place", p->place[s->place].host, err_cause(x));
 		s->place++;
 		s->again = false;

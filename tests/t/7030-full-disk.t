@@ -24,6 +24,7 @@ ls -A "$KILN_ROOT/tmp" | sed 's/^/left /'
 # Full to the last byte: gc must still work, and then everything else.
 head -c 100m /dev/zero >"$T/small/fill" 2>/dev/null
 "$KILN" gc >"$T/gc.log" 2>&1; echo "gc $?"
+"$KILN" pull debian:bookworm-slim >"$T/pull.log" 2>&1; echo "pull $?"
 rm "$T/small/fill"
 "$KILN" build --progress=plain -t base "$T/other" >"$T/other.log" 2>&1 </dev/null; echo "other $?"
 "$KILN" check >>"$T/check.log" 2>&1; echo "check2 $?"
@@ -49,6 +50,8 @@ is "$(what check)" 0 "the store is clean" || diag "$(cat "$T/check.log")"
 is "$(what left)" "" "nothing is left"
 is "$(what again)" 0 "what was there still works" || diag "$(tail -n 10 "$T/again.log")"
 is "$(what gc)" 0 "gc works on a full disk" || diag "$(cat "$T/gc.log")"
+is "$(what pull)" 125 "a pull that does not fit: 125, and is no fault of the registry" || diag "$(cat "$T/pull.log")"
+unlike "$(cat "$T/pull.log")" 'trying the next' "nor is another one asked"
 is "$(what other)" 0 "with room again, so does everything" || diag "$(tail -n 10 "$T/other.log")"
 is "$(what check2)" 0 "and the store is clean" || diag "$(cat "$T/check.log")"
 registry_down
