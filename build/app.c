@@ -89,8 +89,13 @@ static void driver_known(void *arg, struct slice out, struct err *e)
 
 	store_tmp_drop(a->store, w->scratch);
 	if (!e && wire_done(&r, "a storage driver", &e) == 0) {
+		/* Steps that begin together all ask; it is told once. */
+		bool told = a->driver_chosen[0] != '\0';
+
 		snprintf(a->driver_chosen, sizeof(a->driver_chosen), "%s", name);
-		report_note(a->report, REPORT_NOTE, "storage driver: %s%s%s", name, why && *why ? " - " : "", why ? why : "");
+		if (!told)
+			report_note(a->report, REPORT_NOTE, "storage driver: %s%s%s", name, why && *why ? " - " : "",
+				    why ? why : "");
 		if (!a->driver || strcmp(a->driver, "auto") == 0)
 			driver_remember(a);
 	}
