@@ -1,7 +1,45 @@
-/* build/lintfrom.c - the checks of FROM lines that need evaluation (spec/dockerfile.md 15.2). */
+/* build/lintfrom.c - the checks of FROM lines and build arguments that need evaluation (spec/dockerfile.md 15.2). */
 #include "base/mem.h"
 #include "build/plan.h"
 #include "parser/expand.h"
+
+/* ---- --build-arg */
+
+static bool is_declared(const struct plan *p, const char *name)
+{
+	size_t n = strlen(name);
+
+	/* The builder's own, which no ARG has to declare. */
+	if (strncmp(name, "BUILDKIT_", 9) == 0 || strcmp(name, "SOURCE_DATE_EPOCH") == 0 || (n > 6 && strcasecmp(name + n - 6, "_proxy") == 0))
+		return true;
+	for (size_t i = 0; i < p->nglobal; i++) {
+		if (strcmp(p->global[i].key, name) == 0)
+			return true;
+	}
+	for (size_t i = 0; i < p->nstage; i++) {
+		for (size_t k = 0; k < p->stage[i].ninstr; k++) {
+			const struct instr *in = p->stage[i].instr[k];
+
+			for (size_t j = 0; in->id == INSTR_ARG && j < in->npair; j++)
+				if (strcmp(in->pair[j].key, name) == 0)
+					return true;
+		}
+	}
+	return false;
+}
+
+/* After triggers were read: an ARG may come from ONBUILD. */
+void lint_build_args(const struct plan *p)
+{
+	const struct strs *args = &p->req->build_args;
+
+	for (size_t i = 0; i < args->n; i++) {
+		AUTO(mem_freep) char *name = mem_strn(args->v[i], strcspn(args->v[i], "="));
+
+		if (!is_declared(p, name))
+			report_note(p->app->report, REPORT_WARNING, "the build argument '%s' is not used: no ARG declares it", name);
+	}
+}
 
 /* ---- --platform */
 

@@ -126,6 +126,22 @@ static int layout_image(struct plan *p, const char *spec, const struct platform 
 	return rc > 0 ? err_set(e, ERR_BUG, "'%s' was loaded and is not in the store", spec) : rc;
 }
 
+/* A name that no registry has may be a stage with a letter wrong. */
+static int near_stage(struct plan *p, const char *name, struct err **e)
+{
+	const char **names = mem_array(p->nstage + 1, sizeof(*names));
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->nstage; i++)
+		if (p->stage[i].st->name)
+			names[n++] = p->stage[i].st->name;
+	const char *near = nearest_word(slice_of(name), names, n, false);
+	if (near && strcmp(near, name) != 0)
+		err_hint(e, "did you mean the stage '%s'?", near);
+	free(names);
+	return -1;
+}
+
 static int remote_image(struct plan *p, const char *name, const struct platform *pf, struct base_image *b, struct err **e)
 {
 	struct ref ref = { 0 };
@@ -134,7 +150,7 @@ static int remote_image(struct plan *p, const char *name, const struct platform 
 		return err_wrap(e, "failed to parse stage name \"%s\"", name);
 	int rc = imagestore_pull(p->app, &ref, pf, p->req->pull, &p->req->transfer, p->any_run && !p->check_only, &b->pulled, e);
 	ref_clear(&ref);
-	return rc;
+	return rc < 0 ? near_stage(p, name, e) : rc;
 }
 
 int plan_image(struct plan *p, const char *name, const struct platform *pf, bool layers, struct base_image **ret, struct err **e)
@@ -496,6 +512,7 @@ int plan_make(struct app *a, const struct build_req *r, struct file *f, struct c
 	}
 	plan_titles(p);
 	tell_skipped(p);
+	lint_build_args(p);
 	*ret = take(&p);
 	return 0;
 }

@@ -96,6 +96,7 @@ int eval_global_expand(struct plan *p, const char *text, struct span at, char es
 
 /* build/lintfrom.c: findings of FROM lines. */
 void lint_from(struct plan *p);
+void lint_build_args(const struct plan *p);
 void lint_base(struct plan *p, const struct pstage *ps);
 
 /* build/graph.c: which stage needs which. */

@@ -58,6 +58,7 @@ FROM scratch AS last
 COPY --from=build /vars /env /bp /
 EOT
 made "4 scopes" scopes --build-arg TWO=given --build-arg UNDECLARED=x --build-arg HTTP_PROXY=http://p:1 --build-arg no_proxy=low --build-arg NO_PROXY=up --target last
+like "$out" "argument 'UNDECLARED' is not used" "an argument that nothing declares is told"
 is "$(file scopes vars)" "$(printf 'inner,given,unset,made-up,last,,ab\nshadow innergiven\nhidden')" "4.2, 4.3, 4.4 global, stage and platform arguments"
 arch=$(dpkg --print-architecture)
 is "$(file scopes bp)" "linux/$arch" "4.4 BUILDPLATFORM"
