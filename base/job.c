@@ -462,6 +462,12 @@ void job_cancel(struct job *job)
 		job->timer = loop_timer(job->jobs->loop, KILL_AFTER_MS, job_overdue, job);
 }
 
+void jobs_cancel(struct jobs *j)
+{
+	for (struct job *job = j->head; job; job = job->next)
+		job_cancel(job);
+}
+
 /* ---- starting ---- */
 
 /* The zygote is gone: so is everything that ran below it. */

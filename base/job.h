@@ -40,6 +40,7 @@ int job_start(struct jobs *j, enum job_where where, unsigned row, struct slice p
 /* Ask it to end: its socket is shut down and, for a local job, SIGKILL; a mapped one that is still there after 10 s
  * is killed too. `done` still runs, with ERR_HOST. `done` always runs after the process is gone, and with it its mounts. */
 void job_cancel(struct job *j);
+void jobs_cancel(struct jobs *j);                     /* all of them */
 
 /* In the child: tell the main process something now. */
 void job_tell(struct job_self *self, uint32_t kind, struct slice payload);

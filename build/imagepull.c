@@ -69,6 +69,12 @@ static void arrival_event(void *arg, uint32_t kind, struct slice payload)
 		report_bytes(r->a->report, r->id, digest_short(&d).s, size, total);
 }
 
+/* Also after an interruption: blobs that are still being read report to r. */
+static int wait_idle(struct arrival *r, struct err **e)
+{
+	return wait_until(r->a, &r->idle, &r->e, e);
+}
+
 /* ---- the child's side */
 
 struct child_calls {
@@ -173,15 +179,8 @@ static int settle_layers(struct app *a, struct image *im, const char *source, st
 			struct arrival r = { .a = a, .pending = 1 };
 			struct trees_blob q = { .blob = l->blob, .diff = l->diff, .size = l->size };
 
-			if (trees_read(a->trees, &q, TREES_LISTING, blob_read, &r, e) < 0 ||
-			    loop_until(a->loop, &r.idle, e) < 0)
+			if (trees_read(a->trees, &q, TREES_LISTING, blob_read, &r, e) < 0 || wait_idle(&r, e) < 0)
 				return -1;
-			if (!r.idle)
-				return err_set(e, ERR_HOST, "interrupted");
-			if (r.e) {
-				*e = r.e;
-				return -1;
-			}
 		}
 		diff[i] = l->diff;
 		if (source && store_source_add(a->store, &l->blob, source, e) < 0)
@@ -224,19 +223,6 @@ static int pulled_unwire(struct app *a, struct slice answer, struct pulled *ret,
 	return settle(a, manifest, config, media_type, source, ret, e);
 }
 
-static int wait_idle(struct arrival *r, struct err **e)
-{
-	while (!r->idle) {
-		if (loop_until(r->a->loop, &r->idle, e) < 0)
-			return -1;
-		if (!r->idle)
-			return err_set(e, ERR_HOST, "interrupted");
-	}
-	if (r->e)
-		*e = r->e;
-	return r->e ? -1 : 0;
-}
-
 static int pull_remote(struct app *a, const struct ref *ref, const struct platform *p, const struct transfer_opts *o, bool unpack,
 		       struct pulled *ret, struct err **e)
 {
@@ -259,13 +245,10 @@ static int pull_remote(struct app *a, const struct ref *ref, const struct platfo
 	work_call_put(&call, pull_child, &pc);
 	int rc = wait_job(a, JOB_LOCAL, WORK_PULL, buf_view(&call), NULL, 0, arrival_event, &r, &answer, e);
 	bool moved = rc == 0;            /* what the child could not do, it tells as a whole */
-	if (rc == 0 || !a->interrupted) {
-		struct err *late = NULL;
-
-		if (wait_idle(&r, rc == 0 ? e : &late) < 0)
-			rc = -1;
-		err_free(late);
-	}
+	struct err *late = NULL;
+	if (wait_idle(&r, rc == 0 ? e : &late) < 0)
+		rc = -1;
+	err_free(late);
 	if (rc == 0)
 		rc = pulled_unwire(a, buf_view(&answer), ret, e);
 	store_tmp_drop(a->store, tmp);

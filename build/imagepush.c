@@ -170,12 +170,8 @@ int imagestore_blobs(struct app *a, struct image *im, const char *comp, int leve
 			im->layer[i].blob = (struct digest){ 0 };
 	}
 	packing_step(&p);
-	if (!p.done && loop_until(a->loop, &p.done, e) < 0)
+	if (wait_until(a, &p.done, &p.e, e) < 0)
 		return -1;
-	if (p.e)
-		*e = p.e;
-	if (p.e || !p.done)
-		return p.e ? -1 : err_set(e, ERR_HOST, "interrupted");
 	for (size_t i = 0; i < im->nlayer; i++) {
 		if (packing_wants(&p, i, force, e) != 0)
 			return *e ? -1 : err_set(e, ERR_BUG, "layer %s was packed but has no blob", digest_short(&im->layer[i].diff).s);

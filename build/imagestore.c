@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "build/trees.h"
+#include "build/wait.h"
 #include "layers/comp.h"
 #include "layers/config.h"
 #include "layers/listing.h"
@@ -299,11 +300,5 @@ int imagestore_unpack(struct app *a, const struct image *im, struct strs *ret_di
 		diff[i] = im->layer[i].diff;
 	if (trees_dirs(a->trees, diff, im->nlayer, dirs_arrived, &d, e) < 0)
 		return -1;
-	if (!d.done && loop_until(a->loop, &d.done, e) < 0)
-		return -1;
-	if (!d.done)
-		return err_set(e, ERR_HOST, "interrupted");
-	if (d.e)
-		*e = d.e;
-	return d.e ? -1 : 0;
+	return wait_until(a, &d.done, &d.e, e);
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "base/mem.h"
+#include "build/wait.h"
 #include "build/work.h"
 #include "layers/listing.h"
 
@@ -425,13 +426,7 @@ int trees_listings(struct trees *t, const struct digest *diff, size_t n, struct 
 			w.pending--;
 	}
 	w.done = --w.pending == 0;
-	if (!w.done && loop_until(t->a->loop, &w.done, e) < 0)
-		return -1;
-	if (!w.done)
-		return err_set(e, ERR_HOST, "interrupted");
-	if (w.e)
-		*e = w.e;
-	return w.e ? -1 : 0;
+	return wait_until(t->a, &w.done, &w.e, e);
 }
 
 int trees_view(struct app *a, const struct digest *diff, size_t n, struct view **ret, struct err **e)

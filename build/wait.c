@@ -29,23 +29,29 @@ static void waited_done(void *arg, struct slice out, struct err *e)
 	w->done = true;
 }
 
+int wait_until(struct app *a, const bool *done, struct err **failed, struct err **e)
+{
+	while (!*done) {
+		if (loop_until(a->loop, done, e) < 0)
+			return -1;
+		if (!*done)
+			jobs_cancel(a->jobs);
+	}
+	if (*failed) {
+		*e = take(failed);
+		return -1;
+	}
+	return a->interrupted ? err_set(e, ERR_HOST, "interrupted") : 0;
+}
+
 int wait_job(struct app *a, enum job_where where, unsigned row, struct slice payload, const int *fds, size_t nfds, job_event *on_event,
 	     void *event_arg, struct buf *out, struct err **e)
 {
 	struct waited w = { .out = out, .on_event = on_event, .event_arg = event_arg };
-	struct job *job = NULL;
 
-	if (job_start(a->jobs, where, row, payload, fds, nfds, waited_event, waited_done, &w, &job, e) < 0)
-		return -1;
-	while (!w.done) {
-		if (loop_until(a->loop, &w.done, e) < 0)
-			return -1;
-		if (!w.done)
-			job_cancel(job);
-	}
-	if (w.e)
-		*e = w.e;
-	if (a->interrupted && !w.e)
+	if (a->interrupted)
 		return err_set(e, ERR_HOST, "interrupted");
-	return w.e ? -1 : 0;
+	if (job_start(a->jobs, where, row, payload, fds, nfds, waited_event, waited_done, &w, NULL, e) < 0)
+		return -1;
+	return wait_until(a, &w.done, &w.e, e);
 }

@@ -5,3 +5,6 @@
 /* Start row with payload, drive the loop until it answered. out: its answer, copied. */
 int wait_job(struct app *a, enum job_where where, unsigned row, struct slice payload, const int *fds, size_t nfds, job_event *on_event,
 	     void *event_arg, struct buf *out, struct err **e);
+/* Until *done, which a callback sets, as it may set *failed. Interrupted: every job is cancelled, and *done is waited for all the same, so
+ * what the callbacks point to may live on the caller's stack. */
+int wait_until(struct app *a, const bool *done, struct err **failed, struct err **e);

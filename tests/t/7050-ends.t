@@ -15,4 +15,23 @@ RUN true
 EOT
 status 1 "a layer that cannot be packed fails the build" timeout -k 5 60 "$KILN" build --pull=never -o type=cacheonly "$T/frozen"
 
+
+# The same, interrupted while the first is packed and the second waits for that.
+dockerfile packing <<'EOT'
+FROM ends.test/base:1
+RUN dd if=/dev/urandom of=/a bs=1M count=400 2>/dev/null
+RUN echo second is over
+EOT
+"$KILN" build --progress=plain --pull=never -o type=cacheonly "$T/packing" >"$T/log" 2>&1 </dev/null &
+pid=$!
+for _ in $(seq 200); do
+    ! grep -q 'second is over$' "$T/log" || break
+    sleep 0.05
+done
+kill -TERM $pid
+timeout 20 tail --pid=$pid -f /dev/null || { fail "it ends"; kill -KILL $pid; }
+wait $pid
+is $? 143 "a signal ends it" || diag "$(cat "$T/log")"
+is "$(ls "$T/store/tmp" | wc -l)" 0 "nothing temporary is left"
+ok "the store is sound" "$KILN" check
 done_testing
