@@ -18,8 +18,8 @@ struct reading {                         /* one blob being read */
 	struct digest blob, diff;        /* diff zero: unknown */
 	struct digest chain;
 	enum trees_want want;
-	char tmp[80];
 	bool over;                       /* on top of the layers below */
+	char tmp[80];
 	struct waiter *waiters;
 	struct reading *next;
 };
@@ -156,16 +156,16 @@ int trees_read(struct trees *t, const struct trees_blob *q, enum trees_want want
 	r->blob = q->blob;
 	r->chain = q->chain;
 	r->want = want;
-	if (store_tmp(t->a->store, r->tmp, e) < 0) {
 	r->over = q->driver;
+	if (store_tmp(t->a->store, r->tmp, e) < 0) {
 		free(r);
 		return -1;
 	}
 	struct read_req req = {
 		.store = store_path(t->a->store), .blob = q->blob, .diff = q->diff, .size = q->size, .tmp = r->tmp,
 		.fill = want == TREES_DIR, .lower = q->lower, .nlower = q->nlower,
-	};
 		.driver = q->driver, .under = q->under, .nunder = q->nunder,
+	};
 	read_req_put(&b, &req);
 	/* A listing alone needs no mapped ids: nothing is written but one file of ours. */
 	enum job_where where = want == TREES_DIR ? JOB_MAPPED : JOB_LOCAL;
@@ -186,9 +186,9 @@ struct dirs_wait {
 	struct trees *t;
 	struct digest *diff, *chain;
 	size_t n, pending;
-	struct err *e;
 	struct strs dirs;                /* of the lowest layers */
 	size_t over;                     /* layers below this number need not be tried again on top of the others */
+	struct err *e;
 	trees_dirs_done *done;
 	void *arg;
 };
