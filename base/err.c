@@ -163,6 +163,11 @@ bool err_placed(const struct err *e)
 	return e && e->where;
 }
 
+const char *err_where(const struct err *e)
+{
+	return e ? e->where : NULL;
+}
+
 const char *err_text(const struct err *e)
 {
 	return e ? e->text[e->n - 1] : "";

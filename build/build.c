@@ -25,6 +25,29 @@ static int parse(struct app *a, const struct context *c, struct file **ret, stru
 	return -1;
 }
 
+/* The frontend that the file was written for: ours speaks Docker's language and no other, and nothing is fetched (2.2.4). */
+static int check_frontend(const struct build_req *r, const struct file *f, struct err **e)
+{
+	struct slice text = slice_of(f->syntax ? f->syntax : ""), name, rest;
+	struct ref ref = { 0 };
+	bool ours = false;
+
+	for (size_t i = 0; i < r->build_args.n; i++)
+		if (strncmp(r->build_args.v[i], "BUILDKIT_SYNTAX=", 16) == 0)
+			text = slice_of(r->build_args.v[i] + 16);
+	slice_cut(text, ' ', &name, &rest);
+	if (name.n == 0 || slice_is(name, "dockerfile.v0"))
+		return 0;
+	if (ref_parse(name, &ref, NULL) == 0)
+		ours = strcmp(ref.domain, "docker.io") == 0 &&
+		       (strcmp(ref.repo, "docker/dockerfile") == 0 || strcmp(ref.repo, "docker/dockerfile-upstream") == 0);
+	ref_clear(&ref);
+	if (ours)
+		return 0;
+	err_set(e, ERR_INPUT, "the file asks for the frontend '%.*s', but kiln has only the Dockerfile language built in", SLICE_F(name));
+	return err_hint(e, "to read it as a Dockerfile all the same, give --build-arg BUILDKIT_SYNTAX=docker/dockerfile:1");
+}
+
 static void tell_findings(struct plan *p)
 {
 	for (size_t i = 0; i < p->lint.nfound; i++) {
@@ -38,7 +61,7 @@ static void tell_findings(struct plan *p)
 	}
 }
 
-static int findings_fail(struct plan *p, struct err **e)
+int plan_violations(struct plan *p, struct err **e)
 {
 	AUTO(buf_freep) struct buf b = BUF_MAX(8192);
 
@@ -62,7 +85,7 @@ static int execute(struct plan *p, struct build_done *ret, struct err **e)
 	int rc;
 
 	tell_findings(p);
-	if (findings_fail(p, e) < 0 || sched_run(p, e) < 0)
+	if (plan_violations(p, e) < 0 || sched_run(p, e) < 0)
 		return -1;
 	if (p->app->interrupted)
 		return err_set(e, ERR_HOST, "interrupted");
@@ -79,7 +102,8 @@ int build_run(struct app *a, const struct build_req *r, struct build_done *ret, 
 	AUTO(plan_freep) struct plan *p = NULL;
 
 	*ret = (struct build_done){ .text = BUF_MAX(64 << 20) };
-	if (app_store(a, e) < 0 || context_open(a, r, &c, e) < 0 || parse(a, c, &f, e) < 0 || plan_make(a, r, f, c, &p, e) < 0)
+	if (app_store(a, e) < 0 || context_open(a, r, &c, e) < 0 || parse(a, c, &f, e) < 0 || check_frontend(r, f, e) < 0 ||
+	    plan_make(a, r, f, c, &p, e) < 0)
 		return -1;
 	return p->check_only ? call_run(p, ret, e) : execute(p, ret, e);
 }

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "build/plan.h"
 #include "parser/diag.h"
+#include "parser/expand.h"
 #include "parser/flags.h"
 
 static struct jval *location(unsigned line, unsigned end)
@@ -60,11 +61,10 @@ static void check_text(const struct plan *p, struct buf *out)
 {
 	size_t n = p->lint.nfound;
 
-	if (n == 0) {
+	if (n == 0 && !p->error)
 		buf_str(out, "Check complete, no warnings found.\n");
-		return;
-	}
-	buf_printf(out, "Check complete, %zu warning%s been found!\n", n, n == 1 ? " has" : "s have");
+	if (n)
+		buf_printf(out, "Check complete, %zu warning%s been found!\n", n, n == 1 ? " has" : "s have");
 	for (size_t i = 0; i < n; i++) {
 		const struct lint_finding *f = &p->lint.found[i];
 		char url[160];
@@ -75,6 +75,26 @@ static void check_text(const struct plan *p, struct buf *out)
 		if (f->at.to > f->at.from)
 			diag_excerpt(p->file->source, f->at, out);
 	}
+	if (p->error) {
+		buf_str(out, n ? "\n" : "");
+		err_print(p->error, out);
+	}
+}
+
+static struct jval *error_json(const struct err *error)
+{
+	struct jval *o = jval_obj();
+	const char *text = err_text(error), *cause = err_cause(error), *where = err_where(error);
+	AUTO(mem_freep) char *both = strcmp(text, cause) == 0 ? mem_str(text) : mem_printf("%s: %s", text, cause);
+	const char *colon = where ? strchr(where, ':') : NULL;
+
+	jval_set_str(o, "message", both);
+	if (colon) {
+		unsigned line = (unsigned)strtoul(colon + 1, NULL, 10);
+
+		jval_set(o, "location", location(line, line));
+	}
+	return o;
 }
 
 static struct jval *check_json(const struct plan *p)
@@ -95,6 +115,8 @@ static struct jval *check_json(const struct plan *p)
 	}
 	jval_set(o, "warnings", list);
 	jval_set(o, "sources", sources(p));
+	if (p->error)
+		jval_set(o, "buildError", error_json(p->error));
 	return o;
 }
 
@@ -155,12 +177,19 @@ struct outline {
 	size_t n, cap;
 };
 
-static struct outline_row *outline_add(struct outline *o, const char *kind, const char *name, const struct instr *in)
+static bool outline_has(const struct outline *o, const char *kind, const char *name)
 {
 	for (size_t i = 0; i < o->n; i++) {
 		if (strcmp(o->row[i].kind, kind) == 0 && strcmp(o->row[i].name, name) == 0)
-			return NULL;
+			return true;
 	}
+	return false;
+}
+
+static struct outline_row *outline_add(struct outline *o, const char *kind, const char *name, const struct instr *in)
+{
+	if (outline_has(o, kind, name))
+		return NULL;
 	MEM_ROOM(o->row, o->n, o->cap);
 	o->row[o->n] = (struct outline_row){ .kind = kind, .name = name, .line = in->line, .end = in->end_line };
 	return &o->row[o->n++];
@@ -178,18 +207,88 @@ static const char *global_now(const struct plan *p, const char *name)
 static void outline_arg(struct plan *p, struct outline *o, const struct instr *in, const char *name, const char *value)
 {
 	struct outline_row *r;
+	bool stage = true;
 
 	/* One that only imports a global is listed at the global's line. */
 	for (size_t i = 0; i < p->file->nglobal; i++) {
 		for (size_t k = 0; k < p->file->global[i]->npair; k++) {
-			if (strcmp(p->file->global[i]->pair[k].key, name) == 0)
+			if (strcmp(p->file->global[i]->pair[k].key, name) == 0) {
 				in = p->file->global[i];
+				stage = false;
+			}
 		}
 	}
+	/* What is global and in no line is predefined: not something to set. */
+	if (stage && global_now(p, name))
+		return;
 	r = outline_add(o, "arg", name, in);
 	if (r) {
 		r->value = value ? value : global_now(p, name);
 		r->text = described(in, name, &r->ntext);
+	}
+}
+
+/* ---- global arguments that the FROM lines of the closure use, and those their defaults mention */
+
+struct outline_globals {
+	struct plan *p;
+	struct outline *o;
+	bool again;
+};
+
+static const char *globals_get(void *arg, struct slice name)
+{
+	struct outline_globals *g = arg;
+	AUTO(mem_freep) char *text = mem_strn(name.p, name.n);
+
+	return global_now(g->p, text);
+}
+
+static void globals_seen(void *arg, struct slice name, bool found)
+{
+	struct outline_globals *g = arg;
+	const struct file *f = g->p->file;
+
+	for (size_t i = 0; i < f->nglobal; i++) {
+		for (size_t k = 0; k < f->global[i]->npair; k++) {
+			const char *key = f->global[i]->pair[k].key;
+			size_t had = g->o->n;
+
+			if (slice_is(name, key))
+				outline_arg(g->p, g->o, f->global[i], key, NULL);
+			g->again |= g->o->n != had;
+		}
+	}
+}
+
+static void globals_of(struct outline_globals *g, const char *text)
+{
+	struct expand x = { .escape = g->p->file->escape, .get = globals_get, .seen = globals_seen, .arg = g, .total = &g->p->expanded };
+	AUTO(buf_freep) struct buf b = BUF_MAX(1 << 20);
+
+	if (text)
+		(void)expand_word(&x, slice_of(text), &b, NULL);         /* it was valid a moment ago */
+}
+
+static void outline_from(struct plan *p, struct outline *o)
+{
+	struct outline_globals g = { p, o, true };
+
+	for (size_t i = 0; i < p->nstage; i++) {
+		if (p->stage[i].needed) {
+			globals_of(&g, p->stage[i].st->base);
+			globals_of(&g, p->stage[i].st->platform);
+		}
+	}
+	while (g.again) {
+		g.again = false;
+		for (size_t i = 0; i < p->file->nglobal; i++) {
+			const struct instr *in = p->file->global[i];
+
+			for (size_t k = 0; k < in->npair; k++)
+				if (outline_has(o, "arg", in->pair[k].key))
+					globals_of(&g, in->pair[k].value);
+		}
 	}
 }
 
@@ -224,6 +323,7 @@ static void outline_mounts(struct plan *p, struct outline *o, const struct instr
 
 static void outline_collect(struct plan *p, struct outline *o)
 {
+	outline_from(p, o);
 	for (size_t i = 0; i < p->nstage; i++) {
 		struct pstage *ps = &p->stage[i];
 
@@ -352,6 +452,8 @@ int call_run(struct plan *p, struct build_done *ret, struct err **e)
 		return buf_ok(out, "the outline", e);
 	}
 	bool targets = strcmp(r->call, "targets") == 0;
+	if (!targets && !p->error)
+		(void)plan_violations(p, &p->error);
 	if (!targets && !r->call_json && p->lint.nfound)
 		qsort(p->lint.found, p->lint.nfound, sizeof(*p->lint.found), by_line);
 	if (r->call_json) {
@@ -366,5 +468,6 @@ int call_run(struct plan *p, struct build_done *ret, struct err **e)
 	}
 	for (size_t i = 0; i < p->lint.nfound && !targets && !r->call_ignore_status; i++)
 		ret->status |= !(lint_table[p->lint.found[i].rule].bits & LINT_OURS);
+	ret->status |= p->error && !targets;
 	return buf_ok(out, "the answer", e);
 }

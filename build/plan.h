@@ -70,6 +70,7 @@ struct plan {
 	size_t nhidden, hiddencap;
 	struct sched *sched;
 	bool any_run;                    /* some needed stage has a RUN: bases are unpacked while they arrive */
+	struct err *error;               /* --check: what stopped the evaluation; a part of the answer (16.1) */
 	bool check_only;                 /* --check and friends: all stages, nothing pulled but configs */
 };
 int plan_make(struct app *a, const struct build_req *r, struct file *f, struct context *c, struct plan **ret, struct err **e);
@@ -105,6 +106,8 @@ int graph_edges_of(struct pstage *ps, const struct instr *in, struct err **e);
 void graph_reach(struct plan *p);
 int graph_cycles(struct plan *p, struct err **e);
 
+/* build/build.c: rules that fired although the file asks for errors (15.1). */
+int plan_violations(struct plan *p, struct err **e);
 /* build/call.c: --call=check, outline, targets. */
 int call_run(struct plan *p, struct build_done *ret, struct err **e);
 /* build/sched.c */

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "build/context/context.h"
+#include "build/flight.h"
 #include "build/plan.h"
 #include "build/sched.h"
 #include "layers/comp.h"
@@ -29,6 +30,7 @@ static void kick(struct sched *d);
 static void fail(struct sched *d, struct step *s, struct err *e)
 {
 	s->state = STEP_FAILED;
+	flight_end(s);
 	if (d->e) {
 		err_free(e);
 		return;
@@ -53,6 +55,7 @@ static void drop_tmp(struct step *s)
 static void finish(struct sched *d, struct step *s, bool cached, const char *why)
 {
 	s->state = STEP_DONE;
+	flight_end(s);
 	s->cached = cached;
 	report_state(d->p->app->report, s->id, cached ? REPORT_CACHED : REPORT_DONE, why, s->record.size);
 }
@@ -262,6 +265,40 @@ static void start(struct sched *d, struct step *s, const char *why)
 	drop_tmp(s);
 }
 
+static void flight_over(struct step *s, struct err *e)
+{
+	struct sched *d = s->plan->sched;
+
+	d->running--;
+	s->state = STEP_WAITING;
+	if (e) {
+		report_step(d->p->app->report, s->id, s->title);
+		fail(d, s, e);
+	}
+	kick(d);
+}
+
+/* Does another builder run it, or has it just done so? Then 1: not now. */
+static int elsewhere(struct sched *d, struct step *s, struct err **e)
+{
+	if (s->in->id != INSTR_RUN || !s->has_def || s->no_cache)
+		return 0;
+	int rc = flight_begin(s, flight_over, e);
+	if (rc == FLIGHT_BUSY) {
+		s->state = STEP_RUNNING;
+		d->running++;
+	}
+	if (rc != 0)
+		return rc;
+	rc = look_up(s, e);
+	if (rc == 0) {
+		flight_end(s);
+		s->state = STEP_WAITING;
+		d->again = true;
+	}
+	return rc < 0 ? -1 : rc == 0;
+}
+
 static void try_start(struct sched *d, struct step *s)
 {
 	struct store *store = d->p->app->store;
@@ -307,7 +344,14 @@ static void try_start(struct sched *d, struct step *s)
 		s->state = STEP_WAITING;
 		return;
 	}
+	rc = elsewhere(d, s, &e);
+	if (rc > 0)
+		return;
 	report_step(d->p->app->report, s->id, s->title);
+	if (rc < 0) {
+		fail(d, s, e);
+		return;
+	}
 	start(d, s, arena_str(&d->p->arena, buf_view(&why)));
 }
 

@@ -124,6 +124,8 @@ struct step {
 	void *run;                       /* the operation's running state */
 	struct job *job;                 /* what runs for it now: cancelled when another step failed */
 	bool packed;                     /* made[] is there, waiting to be committed */
+	bool locked;
+	int lock;                        /* of its key, when locked: other builders wait (build/flight.h) */
 	bool wait_parent;                /* may hit by content key once its frozen parent is packed */
 	struct step_made *made;
 	void (*resume)(struct step *s);  /* called once everything below is committed */

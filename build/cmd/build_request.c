@@ -117,11 +117,10 @@ static int add_host(const char *text, struct build_req *r, struct err **e)
 	return 0;
 }
 
-static bool limit_value(struct slice s)
+static bool limit_value(struct slice s, uint64_t *v)
 {
-	uint64_t v = 0;
-
-	return slice_is(s, "-1") || slice_is(s, "unlimited") || slice_u64(s, &v);
+	*v = UINT64_MAX;
+	return slice_is(s, "-1") || slice_is(s, "unlimited") || slice_u64(s, v);
 }
 
 static int ulimit(const char *text, struct build_req *r, struct err **e)
@@ -129,6 +128,7 @@ static int ulimit(const char *text, struct build_req *r, struct err **e)
 	static const char *const names[] = { "as",      "core", "cpu",    "data",   "fsize",      "locks",    "memlock", "msgqueue",
 					     "nice",    "nofile", "nproc", "rss",    "rtprio",     "rttime",   "sigpending", "stack" };
 	struct slice name, value, soft, hard = SLICE_NONE;
+	uint64_t low, high = UINT64_MAX;
 
 	if (!slice_cut(slice_of(text), '=', &name, &value))
 		return err_set(e, ERR_USAGE, "--ulimit is '%s', not of the form NAME=SOFT[:HARD]", text);
@@ -138,8 +138,10 @@ static int ulimit(const char *text, struct build_req *r, struct err **e)
 	if (!known)
 		return err_set(e, ERR_USAGE, "--ulimit is '%s', but there is no limit '%.*s'", text, SLICE_F(name));
 	bool two = slice_cut(value, ':', &soft, &hard);
-	if (!limit_value(soft) || (two && !limit_value(hard)))
+	if (!limit_value(soft, &low) || (two && !limit_value(hard, &high)))
 		return err_set(e, ERR_USAGE, "--ulimit is '%s', but its value is no number", text);
+	if (low > high)
+		return err_set(e, ERR_USAGE, "--ulimit is '%s': invalid ulimit, its soft limit is above its hard limit", text);
 	strs_add(&r->ulimits, text);
 	return 0;
 }
@@ -191,7 +193,9 @@ static int platform(struct build_opts *o, struct build_req *r, struct err **e)
 	if (o->platforms.n > 1)
 		return err_set(e, ERR_USAGE, "--platform names %zu platforms, but one is built at a time", o->platforms.n);
 	r->platform = o->platforms.n ? o->platforms.v[0] : dflt && *dflt ? dflt : NULL;
-	return r->platform ? platform_parse(slice_of(r->platform), &p, e) : 0;
+	if (r->platform && platform_parse(slice_of(r->platform), &p, e) < 0)
+		return err_wrap(e, "failed to parse target platform '%s'", r->platform);
+	return 0;
 }
 
 /* "check,format=json,ignorestatus=true"; lint is check. */
