@@ -484,6 +484,17 @@ static void tell_skipped(struct plan *p)
 	}
 }
 
+static int plan_all(struct plan *p, struct err **e)
+{
+	if (plan_table(p, e) < 0)
+		return -1;
+	for (size_t i = 0; i < p->nstage; i++) {
+		if (p->stage[i].needed && eval_stage(&p->stage[i], e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int plan_make(struct app *a, const struct build_req *r, struct file *f, struct context *c, struct plan **ret, struct err **e)
 {
 	AUTO(plan_freep) struct plan *p = mem_zalloc(sizeof(*p));
@@ -504,14 +515,15 @@ int plan_make(struct app *a, const struct build_req *r, struct file *f, struct c
 		err_kind_set(e, ERR_USAGE);
 		return err_wrap(e, "failed to parse target platform '%s'", r->platform);
 	}
-	if (plan_table(p, e) < 0)
+	if (plan_all(p, &p->error) < 0 && !(p->check_only && (strcmp(r->call, "check") == 0 || strcmp(r->call, "lint") == 0))) {
+		if (e)
+			*e = take(&p->error);
 		return -1;
-	for (size_t i = 0; i < p->nstage; i++) {
-		if (p->stage[i].needed && eval_stage(&p->stage[i], e) < 0)
-			return -1;
 	}
-	plan_titles(p);
-	tell_skipped(p);
+	if (!p->error) {
+		plan_titles(p);
+		tell_skipped(p);
+	}
 	lint_build_args(p);
 	*ret = take(&p);
 	return 0;
@@ -543,6 +555,7 @@ void plan_free(struct plan *p)
 	for (size_t i = 0; i < p->nnamed; i++)
 		context_free(p->named[i]);
 	free(p->named);
+	err_free(p->error);
 	free(p->hidden);
 	free(p->base);
 	free(p->step);
