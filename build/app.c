@@ -22,18 +22,31 @@ int app_store(struct app *a, struct err **e)
 	return app_flavour(a, e);
 }
 
+static void take_flavour(void *arg, const struct idmap *m)
+{
+	struct app *a = arg;
+	char flavour[16];
+
+	idmap_flavour(m, flavour);
+	store_flavour(a->store, flavour);
+}
+
+void app_flavour_used(struct app *a)
+{
+	jobs_on_idmap(a->jobs, NULL, NULL);
+}
+
 int app_flavour(struct app *a, struct err **e)
 {
 	const struct idmap *m;
-	char flavour[16];
 
 	if (a->flavoured)
 		return 0;
 	m = jobs_idmap(a->jobs, e);
 	if (!m)
 		return -1;
-	idmap_flavour(m, flavour);
-	store_flavour(a->store, flavour);
+	take_flavour(a, m);
+	jobs_on_idmap(a->jobs, take_flavour, a);
 	a->flavoured = true;
 	return 0;
 }

@@ -30,3 +30,5 @@ typedef void app_driver_then(void *arg, const char *driver, struct err *take_err
 int app_driver(struct app *a, app_driver_then *then, void *arg, struct err **e);
 /* Flavour of unpacked layers for the id map in force; sets it on the store. */
 int app_flavour(struct app *a, struct err **e);
+/* A directory of that flavour was found: should newuidmap refuse the map after all, mapped jobs fail, for its owners would be wrong. */
+void app_flavour_used(struct app *a);

@@ -222,6 +222,7 @@ static int dir_there(struct trees *t, const struct digest *d, struct err **e)
 	int rc = store_layer_find(t->a->store, d, NULL, e);
 	if (rc != 0)
 		return rc;
+	app_flavour_used(t->a);
 	MEM_ROOM(k->d, k->n, k->cap);
 	memmove(k->d + at + 1, k->d + at, (k->n - at) * sizeof(*k->d));
 	k->d[at] = *d;
