@@ -195,12 +195,15 @@ int main(int argc, char **argv)
 		rc = run(&r, argc > 0 ? argv + 1 : argv, &e);
 	int status = rc < 0 ? err_status(e) : rc;
 	/* Interrupted is what the user asked for; what failed on the way down is not worth a word. */
-	if (r.app.interrupted)
+	if (r.app.interrupted) {
 		status = 128 + r.app.interrupted;
-	else if (rc < 0 && r.ui)
+		if (r.ui)
+			report_note(r.app.report, REPORT_NOTE, "stopped: %s", strsignal(r.app.interrupted));
+	} else if (rc < 0 && r.ui) {
 		ui_error(r.ui, e);
-	else if (rc < 0)
+	} else if (rc < 0) {
 		print_error(e);
+	}
 	stop(&r);
 	return status;
 }

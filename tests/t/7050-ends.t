@@ -32,6 +32,7 @@ kill -TERM $pid
 timeout 20 tail --pid=$pid -f /dev/null || { fail "it ends"; kill -KILL $pid; }
 wait $pid
 is $? 143 "a signal ends it" || diag "$(cat "$T/log")"
+like "$(cat "$T/log")" '^stopped: Terminated' "which is told"
 is "$(ls "$T/store/tmp" | wc -l)" 0 "nothing temporary is left"
 ok "the store is sound" "$KILN" check
 done_testing
