@@ -63,7 +63,8 @@ static int look_up(struct net *n, struct peer *p, struct err **e)
 		return 0;
 	p->looked = true;
 	if (p->given) {
-		slice_cut(slice_of(p->given), ':', &user, &password);
+		if (!slice_cut(slice_of(p->given), ':', &user, &password))
+			return err_set(e, ERR_USAGE, "--creds is not of the form USER:PASSWORD");
 		p->creds.user = mem_strn(user.p, user.n);
 		p->creds.password = mem_strn(password.n ? password.p : "", password.n);
 		p->creds.source = mem_str("--creds");

@@ -175,8 +175,10 @@ static int name_split(struct slice text, struct slice name, struct slice *domain
 	}
 	if (slice_is_nocase(*domain, "index.docker.io") || slice_is_nocase(*domain, "docker.io"))
 		*domain = SLICE_LIT("docker.io");
-	if (!domain_ok(*domain))
-		return bad(text, "the registry's host name is malformed", e);
+	if (!domain_ok(*domain)) {
+		bad(text, "the registry's host name is malformed", e);
+		return memmem(text.p, text.n, "://", 3) ? err_hint(e, "write it without 'https://'") : -1;
+	}
 	if (repo->n == 0)
 		return bad(text, "the repository is empty", e);
 	for (size_t i = 0; i < repo->n; i++) {

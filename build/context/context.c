@@ -92,7 +92,7 @@ int context_read(int dir, const char *path, struct buf *out, struct err **e)
 static int file_missing(const char *name, struct err **e)
 {
 	err_set(e, ERR_INPUT, "failed to read dockerfile: open %s: no such file or directory", name);
-	return err_hint(e, "name it with -f FILE");
+	return err_hint(e, "it is called Dockerfile and lies in the build context, unless -f FILE names another");
 }
 
 /* "some/dir/Dockerfile" also as "some/dir/dockerfile". NULL: it is called otherwise. */

@@ -100,6 +100,8 @@ static int place_eval(struct eval *ev, const struct flag *f, struct run_input *m
 	m->target = target_of(ev, m->o.target);
 	if (strcmp(m->target, "/") == 0) {
 		err_set(e, ERR_INPUT, "invalid mount target \"/\"");
+		if (!m->o.target)
+			err_hint(e, "say where it goes, with target=PATH");
 		return wrong(ev, f, e);
 	}
 	m->source = m->o.source ? m->o.source : "";

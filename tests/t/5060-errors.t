@@ -39,6 +39,7 @@ bad 2 'B: must be set' "the ? operator" <<<$'FROM scratch\nENV A="${B:?must be s
 bad 2 'target stage "no".*could not be found' "a target that is not there" --target no <<<'FROM scratch'
 bad 2 'circular dependency|defined before' "stages in a circle" <<<$'FROM scratch AS a\nCOPY --from=b / /\nFROM scratch AS b\nCOPY --from=a / /'
 bad 3 "did you mean the stage 'build'" "a misspelt stage" <<<$'FROM scratch AS build\nFROM scratch\nCOPY --from=biuld / /'
+bad 2 'with target=PATH' "a mount without target" <<<$'FROM scratch\nRUN --mount=type=cache true'
 bad 2 'invalid stage index' "a number without a stage" <<<$'FROM scratch\nCOPY --from=7 / /'
 bad 2 'invalid reference format|failed to parse stage name' "a base that is no reference" <<<'FROM some/UPPER'
 bad 2 'base name .* should not be blank' "an empty base" <<<$'ARG B\nFROM ${B}'
