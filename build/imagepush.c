@@ -406,14 +406,14 @@ int imagestore_export_tree(struct app *a, const struct image *im, enum output_ty
 			   struct err **e)
 {
 	AUTO(buf_freep) struct buf b = BUF_MAX(1 << 20);
+	AUTO(treeout_clear) struct treeout_dest d = TREEOUT_NONE;
 	struct strs dirs = { 0 };
 	int rc = -1;
-	int fd = -1;
 
 	if (imagestore_unpack(a, im, &dirs, e) < 0)
 		return -1;
 	mode_t ours = umask(a->umask);
-	rc = treeout_open(type == OUTPUT_TAR, dest, &fd, e);
+	rc = treeout_open(type == OUTPUT_TAR, dest, &d, e);
 	umask(ours);
 	if (rc == 0) {
 		struct treeout_req r = {
@@ -424,13 +424,15 @@ int imagestore_export_tree(struct app *a, const struct image *im, enum output_ty
 			r.diff[i] = im->layer[i].diff;
 		treeout_put(&b, &r);
 		free(r.diff);
-		rc = wait_job(a, JOB_MAPPED, WORK_TREE, buf_view(&b), &fd, 1, NULL, NULL, NULL, e);
+		rc = wait_job(a, JOB_MAPPED, WORK_TREE, buf_view(&b), &d.fd, 1, NULL, NULL, NULL, e);
 	}
-	fd_closep(&fd);
 	strs_clear(&dirs);
-	if (rc < 0)
-		return err_wrap(e, "cannot write '%s'", dest);
-	return treeout_finish(type == OUTPUT_TAR, dest, e);
+	if (rc == 0) {
+		ours = umask(a->umask);
+		rc = treeout_finish(&d, dest, e);
+		umask(ours);
+	}
+	return rc < 0 ? err_wrap(e, "cannot write '%s'", dest) : 0;
 }
 
 int imagestore_empty_trash(struct app *a, struct err **e)

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/at.h"
@@ -168,30 +168,60 @@ int treeout_job(struct job_self *self, struct slice in, const int *fds, size_t n
 	return entries_close(take(&src), e);
 }
 
-int treeout_open(bool tar, const char *dest, int *ret_fd, struct err **e)
+/* A planted link or file of that name beside it would be written through: a new file, renamed at the end. */
+static int open_file(const char *dest, struct treeout_dest *d, struct err **e)
 {
+	const char *slash = strrchr(dest, '/');
+	AUTO(mem_freep) char *above = slash == dest ? mem_str("/") : slash ? mem_strn(dest, (size_t)(slash - dest)) : mem_str(".");
+	struct stat st;
+
+	if (stat(dest, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+		d->fd = fd_open_host(dest, O_WRONLY | O_NOCTTY, 0, e);
+		return d->fd < 0 ? -1 : 0;
+	}
+	if (slash && !slash[1])
+		return err_set(e, ERR_USAGE, "'%s' is not the name of a file", dest);
+	d->dir = fd_open_host(above, O_RDONLY | O_DIRECTORY, 0, e);
+	if (d->dir < 0 || tmp_open(&d->tmp, d->dir, e) < 0)
+		return -1;
+	d->fd = fd_dup(d->tmp.fd, e);
+	return d->fd < 0 ? -1 : 0;
+}
+
+int treeout_open(bool tar, const char *dest, struct treeout_dest *ret, struct err **e)
+{
+	int rc = 0;
+
 	if (tar && strcmp(dest, "-") == 0) {
-		*ret_fd = fd_dup(STDOUT_FILENO, e);
-		return *ret_fd < 0 ? -1 : 0;
+		ret->fd = fd_dup(STDOUT_FILENO, e);
+		return ret->fd < 0 ? -1 : 0;
 	}
 	if (tar) {
-		AUTO(mem_freep) char *part = mem_printf("%s.part", dest);
-
-		*ret_fd = fd_open_host(part, O_WRONLY | O_CREAT | O_TRUNC, 0644, e);
+		rc = open_file(dest, ret, e);
 	} else {
 		if (mkdir(dest, 0755) < 0 && errno != EEXIST)
 			return err_errno(e, ERR_HOST, errno, "cannot make directory '%s'", dest);
-		*ret_fd = fd_open_host(dest, O_RDONLY | O_DIRECTORY, 0, e);
+		ret->fd = fd_open_host(dest, O_RDONLY | O_DIRECTORY, 0, e);
+		rc = ret->fd < 0 ? -1 : 0;
 	}
-	return *ret_fd < 0 ? err_wrap(e, "cannot open '%s'", dest) : 0;
+	return rc < 0 ? err_wrap(e, "cannot open '%s'", dest) : 0;
 }
 
-int treeout_finish(bool tar, const char *dest, struct err **e)
+int treeout_finish(struct treeout_dest *d, const char *dest, struct err **e)
 {
-	if (!tar || strcmp(dest, "-") == 0)
-		return 0;
-	AUTO(mem_freep) char *part = mem_printf("%s.part", dest);
-	if (rename(part, dest) < 0)
-		return err_errno(e, ERR_HOST, errno, "cannot write '%s'", dest);
-	return 0;
+	const char *slash = strrchr(dest, '/');
+
+	if (d->dir < 0)
+		return fd_close(&d->fd, dest, e);
+	fd_closep(&d->fd);
+	mode_t mask = umask(0);
+	umask(mask);
+	return tmp_commit(&d->tmp, d->dir, slash ? slash + 1 : dest, 0, 0666 & ~mask, e);
+}
+
+void treeout_clear(struct treeout_dest *d)
+{
+	fd_closep(&d->fd);
+	tmp_rollback(&d->tmp);
+	fd_closep(&d->dir);
 }

@@ -4,8 +4,9 @@
  * the user, so files of a directory output belong to the caller.
  */
 #pragma once
-#include "base/job.h"
 #include "base/digest.h"
+#include "base/job.h"
+#include "base/tmp.h"
 
 struct treeout_req {
 	const char *store;
@@ -18,6 +19,14 @@ struct treeout_req {
 void treeout_put(struct buf *b, const struct treeout_req *r);
 job_main treeout_job;
 
-/* "-" is stdout (tar only). A tar is written to DEST.<random> beside its name; a directory is made if it is missing. */
-int treeout_open(bool tar, const char *dest, int *ret_fd, struct err **e);
-int treeout_finish(bool tar, const char *dest, struct err **e);
+/* "-" is stdout (tar only). A tar is written to a new file beside its name, a pipe or device is written to; a directory is made if it is
+ * missing. Files are as the umask says, which the caller has set to the user's. */
+struct treeout_dest {
+	int fd;                          /* what the worker writes to */
+	int dir;                         /* that of tmp; -1: fd is the destination itself */
+	struct tmp tmp;
+};
+#define TREEOUT_NONE { .fd = -1, .dir = -1, .tmp = TMP_NONE }
+int treeout_open(bool tar, const char *dest, struct treeout_dest *ret, struct err **e);
+int treeout_finish(struct treeout_dest *d, const char *dest, struct err **e);
+void treeout_clear(struct treeout_dest *d);      /* unfinished: nothing is left of it */

@@ -35,4 +35,21 @@ is $? 143 "a signal ends it" || diag "$(cat "$T/log")"
 like "$(cat "$T/log")" '^stopped: Terminated' "which is told"
 is "$(ls "$T/store/tmp" | wc -l)" 0 "nothing temporary is left"
 ok "the store is sound" "$KILN" check
+
+# An output file is new, whatever somebody planted beside its name; a pipe is written to.
+dockerfile plain <<'EOT'
+FROM ends.test/base:1
+EOT
+mkdir "$T/o"
+echo keep >"$T/keep"
+ln -s "$T/keep" "$T/o/x.tar.part"
+ok "a tar" "$KILN" build --pull=never -o "type=tar,dest=$T/o/x.tar" "$T/plain"
+is "$(cat "$T/keep")" keep "no link is followed"
+is "$(stat -c %a "$T/o/x.tar")" 644 "the file is as the umask says"
+is "$(ls -A "$T/o" | tr '\n' ' ')" "x.tar x.tar.part " "nothing else is left"
+mkfifo "$T/o/pipe"
+cat "$T/o/pipe" >"$T/piped" &
+ok "into a pipe" timeout 30 "$KILN" build --pull=never -o "type=tar,dest=$T/o/pipe" "$T/plain"
+wait $!
+is "$(cmp "$T/piped" "$T/o/x.tar" 2>&1)" "" "the whole tar came"
 done_testing
