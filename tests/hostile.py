@@ -195,7 +195,7 @@ tar_case("e10-root-mode", good("'.' not in names or mode('.') == 'drwx--x--x'"),
 tar_case("p10-long", "bad", "P10: a path that is too long", pax([("path", "a/" * 2100 + "b")]) + entry("x") + END)
 tar_case("p10-component", "bad", "P10: a component that is too long", pax([("path", "c" * 256)]) + entry("x") + END)
 tar_case("link-abs", good("True"), "E11: writing through a link stays inside", symlink("esc", CANARY) + entry("esc/owned", b"x") + END)
-tar_case("link-lower", "any", "E11: also through a link of a lower layer", symlink("esc", CANARY) + END, entry("esc/owned", b"x") + END)
+tar_case("link-lower", good("True"), "E11: also through a link of a lower layer", symlink("esc", CANARY) + END, entry("esc/owned", b"x") + END)
 tar_case("link-up", good("True"), "E11: also through one that climbs", symlink("esc", "../../../../../../.." + CANARY) + entry("esc/owned", b"x") + END)
 tar_case("link-file", good("type('esc') == '-'"), "P5: a link in the way is replaced, not followed", symlink("esc", CANARY + "/file") + entry("esc", b"x") + END)
 tar_case("link-dir", good("type('esc') == 'd'"), "E11: a link in the way of a directory", symlink("esc", CANARY) + directory("esc") + END)
