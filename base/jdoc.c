@@ -191,8 +191,16 @@ static char *clean(struct slice s, size_t *ret_n)
 	buf_add(&b, "", 0);
 	while (s.n) {
 		uint32_t c = 0;
-		size_t n = slice_utf8(s, &c);
+		size_t n = 0;
 
+		while (n < s.n && (signed char)s.p[n] > 0)
+			n++;
+		if (n) {
+			buf_add(&b, s.p, n);
+			s = slice_skip(s, n);
+			continue;
+		}
+		n = slice_utf8(s, &c);
 		if (n && c)
 			buf_add(&b, s.p, n);
 		else
@@ -254,6 +262,17 @@ void jval_add(struct jval *arr, struct jval *take)
 {
 	if (json_array_append_new(node(arr), node(take)) < 0)
 		mem_out(0);
+}
+
+void jval_put_str(struct jval *arr, size_t i, const char *s)
+{
+	if (json_array_set_new(node(arr), i, node(made(string(slice_of(s))))) < 0)
+		mem_out(0);
+}
+
+void jval_remove(struct jval *arr, size_t i)
+{
+	json_array_remove(node(arr), i);
 }
 
 void jval_add_str(struct jval *arr, const char *s)

@@ -44,4 +44,6 @@ void jval_set_null(struct jval *obj, const char *name);
 void jval_del(struct jval *obj, const char *name);
 void jval_add(struct jval *arr, struct jval *take);
 void jval_add_str(struct jval *arr, const char *s);
+void jval_put_str(struct jval *arr, size_t i, const char *s);              /* in place of element i */
+void jval_remove(struct jval *arr, size_t i);
 void jval_print(const struct jval *v, struct buf *out, unsigned indent);   /* indent 0: compact */

@@ -21,9 +21,43 @@ static struct eval_var *var_find(struct eval_var *v, size_t n, const char *name,
 	return NULL;
 }
 
+/* The slot of the name in the stage's index: its own, or the free one where it belongs. */
+static uint32_t *var_slot(const struct eval *ev, const char *name, size_t len)
+{
+	uint32_t h = 2166136261U;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ (unsigned char)name[i]) * 16777619U;
+	for (size_t at = h & (ev->nslot - 1);; at = (at + 1) & (ev->nslot - 1)) {
+		uint32_t *slot = &ev->slot[at];
+
+		if (!*slot || (strncmp(ev->var[*slot - 1].key, name, len) == 0 && ev->var[*slot - 1].key[len] == '\0'))
+			return slot;
+	}
+}
+
+static struct eval_var *stage_var(const struct eval *ev, const char *name, size_t len)
+{
+	uint32_t *slot = ev->nslot ? var_slot(ev, name, len) : NULL;
+
+	return slot && *slot ? &ev->var[*slot - 1] : NULL;
+}
+
+/* Room for one more. */
+static void index_grow(struct eval *ev)
+{
+	if ((ev->nvar + 1) * 2 <= ev->nslot)
+		return;
+	free(ev->slot);
+	ev->nslot = ev->nslot ? ev->nslot * 2 : 64;
+	ev->slot = mem_array(ev->nslot, sizeof(*ev->slot));
+	for (size_t i = 0; i < ev->nvar; i++)
+		*var_slot(ev, ev->var[i].key, strlen(ev->var[i].key)) = (uint32_t)i + 1;
+}
+
 const char *eval_get(const struct eval *ev, const char *name)
 {
-	struct eval_var *v = var_find(ev->var, ev->nvar, name, strlen(name));
+	struct eval_var *v = stage_var(ev, name, strlen(name));
 
 	return v ? v->value : NULL;
 }
@@ -31,17 +65,22 @@ const char *eval_get(const struct eval *ev, const char *name)
 /* An assignment moves the name to the end of RUN's environment (4.1). */
 void eval_set(struct eval *ev, const char *key, const char *value, bool arg)
 {
-	struct eval_var *old = var_find(ev->var, ev->nvar, key, strlen(key));
+	index_grow(ev);
+	uint32_t *slot = var_slot(ev, key, strlen(key));
+	struct eval_var *old = *slot ? &ev->var[*slot - 1] : NULL;
 	struct eval_var v = {
 		.key = old ? old->key : arena_str(ev->arena, slice_of(key)), .value = arena_str(ev->arena, slice_of(value)), .arg = arg,
 	};
 
 	if (old) {
+		for (size_t i = 0; i < ev->nslot; i++)
+			ev->slot[i] -= ev->slot[i] > *slot && &ev->slot[i] != slot;
 		memmove(old, old + 1, (size_t)(ev->var + ev->nvar - old - 1) * sizeof(*old));
 		ev->nvar--;
 	}
 	MEM_ROOM(ev->var, ev->nvar, ev->varcap);
 	ev->var[ev->nvar++] = v;
+	*slot = (uint32_t)ev->nvar;
 }
 
 static void global_set(struct plan *p, const char *key, const char *value)
@@ -167,7 +206,7 @@ struct look {
 static const char *stage_get(void *arg, struct slice name)
 {
 	struct look *l = arg;
-	struct eval_var *v = var_find(l->ev->var, l->ev->nvar, name.p, name.n);
+	struct eval_var *v = stage_var(l->ev, name.p, name.n);
 
 	return v ? v->value : NULL;
 }

@@ -537,6 +537,7 @@ static void stage_clear(struct pstage *ps)
 	view_freep(&ps->view);
 	free(ps->dep);
 	free(ps->eval.var);
+	free(ps->eval.slot);
 	free(ps->eval.arg);
 }
 

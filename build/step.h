@@ -48,6 +48,8 @@ struct eval {
 	struct image *image;             /* the stage's config so far */
 	struct eval_var *var;            /* stage build environment in order (4.1) */
 	size_t nvar, varcap;
+	uint32_t *slot;                  /* its index: places in var + 1 by hash of the key, 0 free */
+	size_t nslot;                    /* a power of two, more than half of it free */
 	struct eval_var *arg;            /* declared ARGs in order, first position kept; value NULL: none (8.9) */
 	size_t narg, argcap;
 	bool cmd_set;                    /* a CMD was seen in this stage (7.8) */
@@ -122,10 +124,10 @@ struct step {
 	char frozen[96];                 /* "tmp/<id>/<n>/fs" once frozen and not committed yet; "" otherwise */
 	size_t history;                  /* index of its history entry among the stage's new ones */
 	void *run;                       /* the operation's running state */
-	struct job *job;                 /* what runs for it now: cancelled when another step failed */
-	bool packed;                     /* made[] is there, waiting to be committed */
 	bool locked;
 	int lock;                        /* of its key, when locked: other builders wait (build/flight.h) */
+	struct job *job;                 /* what runs for it now: cancelled when another step failed */
+	bool packed;                     /* made[] is there, waiting to be committed */
 	bool wait_parent;                /* may hit by content key once its frozen parent is packed */
 	struct step_made *made;
 	void (*resume)(struct step *s);  /* called once everything below is committed */

@@ -94,21 +94,30 @@ const char *config_env_get(const struct image *im, const char *key)
 void config_env_set(struct image *im, const char *key, const char *value)
 {
 	AUTO(mem_freep) char *pair = mem_printf("%s=%s", key, value);
-	struct jval *env = jval_arr();
+	struct jval *env = child(config_inner(im), "Env", JT_ARR);
 	bool found = false;
 
-	for (size_t i = 0; i < config_env_count(im); i++) {
-		const char *old = config_env_at(im, i);
+	for (size_t i = 0; i < jval_len(env); i++) {
+		const char *old = jval_str(jval_at(env, i));
 
-		if (!env_value(old, key))
-			jval_add_str(env, old);
-		else if (!found)
-			jval_add_str(env, pair);
-		found = found || env_value(old, key);
+		if (!old || !env_value(old, key))
+			continue;
+		/* An image of others may have it twice. */
+		if (found)
+			jval_remove(env, i--);
+		else
+			jval_put_str(env, i, pair);
+		found = true;
 	}
 	if (!found)
 		jval_add_str(env, pair);
-	jval_set(config_inner(im), "Env", env);
+}
+
+void config_env_add(struct image *im, const char *key, const char *value)
+{
+	AUTO(mem_freep) char *pair = mem_printf("%s=%s", key, value);
+
+	jval_add_str(child(config_inner(im), "Env", JT_ARR), pair);
 }
 
 void config_label_set(struct image *im, const char *key, const char *value)
