@@ -254,7 +254,7 @@ static const struct {
 	{ "/dev/null swallows", "echo x > /dev/null && wc -c < /dev/null", "0\n", 0 },
 	{ "/dev/zero and /dev/urandom give", "head -c 5 /dev/zero | wc -c; head -c 5 /dev/urandom | wc -c", "5\n5\n", 0 },
 	{ "a device made by mknod cannot be used", "mknod /x b 8 0 2>/dev/null; mknod /dev/x c 1 5 2>/dev/null; cat /x 2>/dev/null || head -c1 /dev/x 2>/dev/null || echo no", "no\n", 0 },
-	{ "/proc shows its own processes only", "ls -d /proc/[0-9]* | wc -l", "3\n", 0 },
+	{ "/proc shows its own processes only", "n=$(ls /proc | grep -c '^[0-9]'); [ $n -ge 1 ] && [ $n -le 4 ] && echo few", "few\n", 0 },
 	{ "kcore is masked", "wc -c < /proc/keys; test ! -s /proc/kcore && echo empty", "0\nempty\n", 0 },
 	{ "firmware is masked", "ls /sys/firmware | wc -l", "0\n", 0 },
 	{ "/proc/sys is read-only", "echo 1 > /proc/sys/kernel/panic || echo no", "no\n", 0 },
