@@ -19,6 +19,7 @@ struct key_field {
 	char *value;                     /* shown in reasons; NULL when only the digest counts */
 	struct digest def, content;      /* for inputs; else digest of value in both */
 	bool input, has_content;
+	bool told;                       /* a list for reasons only */
 	struct key_item *item;           /* list fields */
 	size_t nitem, cap;
 };
@@ -38,5 +39,7 @@ void key_input(struct keyer *k, const char *name, const struct digest *def, cons
 /* A list field ("files"); items in a fixed order. Valid until the next field is added. */
 struct key_field *key_list(struct keyer *k, const char *name);
 void key_list_add(struct key_field *list, const char *name, char type, uint32_t mode, const struct digest *d);
+/* The list only serves the reason: another field holds a digest of all that counts of it. */
+void key_list_told(struct key_field *list);
 /* content: false in *has_content while an input's content is unknown. */
 void key_end(const struct keyer *k, struct digest *def, struct digest *content, bool *has_content);

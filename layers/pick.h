@@ -70,6 +70,9 @@ void picked_at(const struct picked *p, size_t i, struct picked_item *ret);
 /* Source directories and archives by name, with their mode and owner: they count for a key (17.2) although the layer does not have
  * them. Known without reading. */
 void picked_tops(const struct picked *p, struct buf *out);
+/* The same one by one, for reasons; d: of an archive, NULL while it is not known. */
+typedef void picked_top_fn(void *arg, const char *name, bool archive, uint32_t mode, const struct digest *d);
+void picked_each_top(const struct picked *p, picked_top_fn *fn, void *arg);
 
 /* get: the digest of a file's content, false when it is not known. put is told each digest that had to be made by reading a whole
  * file (not those of files with xattrs, so that a known file needs no look at them). Both may be NULL. */

@@ -113,6 +113,12 @@ void picked_tops(const struct picked *p, struct buf *out)
 			   t->at.gid);
 }
 
+void picked_each_top(const struct picked *p, picked_top_fn *fn, void *arg)
+{
+	for (const struct pick_top *t = p->top; t; t = t->next)
+		fn(arg, t->name, t->archive, t->at.mode, t->digest ? &t->digest->d : NULL);
+}
+
 /* ---- one file being read */
 
 struct reading {

@@ -307,8 +307,8 @@ static int key_tree(struct copy *c, struct keyer *k, struct err **e)
 
 	if (tree_chain(c->s, c->from, &chain, e) < 0)
 		return -1;
-	AUTO(mem_freep) char *name = mem_printf("files of %s", c->from->name);
-	key_input(k, name, &chain.content, c->known ? &c->selected : NULL);
+	/* Not by its name: a renamed stage is the same stage (17.1). */
+	key_input(k, "files of --from", &chain.content, c->known ? &c->selected : NULL);
 	return 0;
 }
 

@@ -77,11 +77,29 @@ int copy_selected(const struct picked *p, pick_get *get, pick_put *put, void *ar
 	return buf_ok(&tops, "list of source directories", e);
 }
 
+static void count_top(void *n, const char *name, bool archive, uint32_t mode, const struct digest *d)
+{
+	++*(uint32_t *)n;
+}
+
+static void put_top(void *out, const char *name, bool archive, uint32_t mode, const struct digest *d)
+{
+	const struct digest none = { 0 };
+
+	wire_put_str(out, *name ? name : "/");
+	wire_put_u32(out, archive ? ENTRY_FILE : ENTRY_DIR);
+	wire_put_u32(out, mode);
+	wire_put(out, (struct slice){ (const char *)(d ? d : &none)->b, sizeof(none.b) });
+}
+
 void copy_items_put(const struct picked *p, struct buf *out)
 {
 	struct picked_item item;
+	uint32_t tops = 0;
 
-	wire_put_u32(out, (uint32_t)picked_selected(p));
+	picked_each_top(p, count_top, &tops);
+	wire_put_u32(out, (uint32_t)picked_selected(p) + tops);
+	picked_each_top(p, put_top, out);
 	for (size_t i = 0; i < picked_count(p); i++) {
 		struct digest d = { 0 };
 
@@ -112,10 +130,12 @@ static void get_digest(struct wire *w, struct digest *d)
 
 void copy_items_key(struct keyer *k, struct slice items)
 {
+	/* Where a file came from does not count, only where it goes (17.2): that is in the content digest. */
 	struct key_field *list = key_list(k, "file");
 	struct wire w = wire_of(items);
 	struct digest d;
 
+	key_list_told(list);
 	for (uint32_t n = items.n ? wire_u32(&w) : 0; n && !w.bad; n--) {
 		AUTO(mem_freep) char *name = wire_str(&w);
 		char type = (char)wire_u32(&w);
