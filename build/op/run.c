@@ -201,12 +201,21 @@ static void run_ready(struct run *r)
 	}
 }
 
+/* As people know it from BuildKit; a long script is cut, the excerpt shows where it is. */
 static char *argv_text(const struct run *r)
 {
-	AUTO(buf_freep) struct buf b = BUF_MAX(4096);
+	enum { SHOWN = 1000 };
+	AUTO(buf_freep) struct buf b = BUF_MAX(SHOWN + 16);
 
-	for (size_t i = 0; i < r->argc; i++)
-		buf_printf(&b, "%s%s", i ? " " : "", r->argv[i]);
+	for (size_t i = 0; i < r->argc; i++) {
+		size_t n = strlen(r->argv[i]), room = SHOWN - b.n;
+
+		buf_printf(&b, "%s%.*s", i ? " " : "", (int)(n < room ? n : room), r->argv[i]);
+		if (n > room || b.n >= SHOWN) {
+			buf_str(&b, " ...");
+			break;
+		}
+	}
 	return mem_strn(b.p, b.n);
 }
 
