@@ -78,6 +78,10 @@ static int check_empty(const struct store *s, struct err **e)
 	if (at_list(s->fd, &names, e) < 0)
 		return -1;
 	for (size_t i = 0; i < names.n; i++)
+		/* "version": another process has made the store since we looked for it. */
+		if (strcmp(names.name[i], "version") == 0)
+			return 0;
+	for (size_t i = 0; i < names.n; i++)
 		if (strcmp(names.name[i], "lost+found") != 0 && !slice_starts(slice_of(names.name[i]), ".tmp-")) {
 			err_set(e, ERR_HOST, "'%s' is no store of kiln: it has no file 'version', but '%s'", s->path,
 				names.name[i]);
