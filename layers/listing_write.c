@@ -311,14 +311,17 @@ static int settle(struct listed *k, struct err **e)
 static int put_head(struct listed *k, struct err **e)
 {
 	struct head h = k->head;
-	uint64_t *w = &h.version;
+	uint64_t w[(sizeof(h) - 8) / 8];
 
 	memcpy(h.magic, magic, sizeof(magic));
 	h.version = VERSION;
 	h.count = k->n;
 	h.size = k->at;
-	for (size_t i = 0; i < (sizeof(h) - 8) / 8; i++)
+	/* All but the magic and the sum are numbers. */
+	memcpy(w, (char *)&h + sizeof(h.magic), sizeof(w));
+	for (size_t i = 0; i < countof(w); i++)
 		w[i] = htole64(w[i]);
+	memcpy((char *)&h + sizeof(h.magic), w, sizeof(w));
 	h.sum = htole64(sum_add(k->sum, &h, sizeof(h) - 8));
 	return write_at(k->fd, &h, sizeof(h), 0, e);
 }
