@@ -10,7 +10,7 @@
 
 struct link {                            /* of the chain */
 	size_t path_n;                   /* of chain.path */
-	int fd;                          /* readable; -1: closed for now */
+	int fd;                          /* readable; -1: closed between reads */
 	dev_t dev;
 	ino_t ino;
 	uint32_t mode, mtime_ns;         /* to be when it is left */

@@ -21,7 +21,7 @@ enum {
 };
 
 struct frame {
-	int fd;                          /* -1: closed for now */
+	int fd;                          /* -1: closed between reads */
 	dev_t dev;
 	ino_t ino;
 	size_t path_n;

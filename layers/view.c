@@ -170,7 +170,7 @@ int view_find(const struct view *v, const char *path, struct entry *ret, size_t 
 struct walk {
 	const struct view *v;
 	struct buf *path;
-	struct buf todo;                 /* what is still to be walked, from todo.p[at] */
+	struct buf ahead;                 /* what is still to be walked, from ahead.p[at] */
 	size_t at;
 	size_t *floor;
 	size_t n, cap;
@@ -207,15 +207,15 @@ static int walk_link(struct walk *w, const char *text, struct err **e)
 		return err_set(e, ERR_INPUT, "too many symbolic links: '/%s'", w->path->p);
 	buf_str(&rest, text);
 	buf_char(&rest, '/');
-	buf_str(&rest, w->todo.p + w->at);
+	buf_str(&rest, w->ahead.p + w->at);
 	if (buf_ok(&rest, "a path with the links in it", e) < 0)
 		return -1;
 	walk_up(w);
 	if (text[0] == '/')
 		while (w->path->n)
 			walk_up(w);
-	buf_reset(&w->todo);
-	buf_slice(&w->todo, buf_view(&rest));
+	buf_reset(&w->ahead);
+	buf_slice(&w->ahead, buf_view(&rest));
 	w->at = 0;
 	return 0;
 }
@@ -258,7 +258,7 @@ static int walk_all(struct walk *w, bool follow_last, struct entry *en, size_t *
 	size_t misses = 0;               /* components behind the first missing one, for ".." */
 
 	for (;;) {
-		const char *p = w->todo.p + w->at;
+		const char *p = w->ahead.p + w->at;
 		size_t skip = strspn(p, "/"), n = strcspn(p + skip, "/");
 		struct slice name = { p + skip, n };
 		bool last = p[skip + n + strspn(p + skip + n, "/")] == 0;
@@ -289,19 +289,19 @@ int view_resolve(const struct view *v, const char *path, bool follow_last, struc
 {
 	struct entry en = { 0 };
 	size_t which = 0, floor = 0;
-	struct walk w = { .v = v, .path = ret_path, .todo = BUF_MAX(65536) };
+	struct walk w = { .v = v, .path = ret_path, .ahead = BUF_MAX(65536) };
 
 	buf_reset(ret_path);
 	buf_add(ret_path, "", 0);
-	buf_str(&w.todo, path);
+	buf_str(&w.ahead, path);
 	step(v, "", &floor, &en, &which);
 	walk_enter(&w, floor);
-	int rc = buf_ok(&w.todo, "a path", e) < 0 ? -1 : walk_all(&w, follow_last, &en, &which, e);
+	int rc = buf_ok(&w.ahead, "a path", e) < 0 ? -1 : walk_all(&w, follow_last, &en, &which, e);
 	if (rc == 0 && buf_ok(ret_path, "a path", e) < 0)
 		rc = -1;
 	if (rc == 0)
 		rc = w.missing ? LISTING_MISS : view_find(v, ret_path->p, &en, &which);
-	buf_free(&w.todo);
+	buf_free(&w.ahead);
 	mem_freep(&w.floor);
 	if (rc == 0 && ret)
 		*ret = en;

@@ -350,13 +350,13 @@ static int check_submodules(struct git *g, bool *any, struct err **e)
 /* git's own files out of the tree, times set: every directory once, none deeper than one component from its fd. */
 static int tidy(int tree, bool drop_git, int64_t mtime, struct err **e)
 {
-	struct strs todo = { 0 };
+	struct strs pending = { 0 };
 	int rc = 0;
 
-	strs_add(&todo, "");
-	for (size_t i = 0; i < todo.n && rc == 0; i++) {
+	strs_add(&pending, "");
+	for (size_t i = 0; i < pending.n && rc == 0; i++) {
 		struct at_names names = { 0 };
-		AUTO(fd_closep) int dir = at_open(tree, todo.v[i], O_RDONLY | O_DIRECTORY, 0, e);
+		AUTO(fd_closep) int dir = at_open(tree, pending.v[i], O_RDONLY | O_DIRECTORY, 0, e);
 
 		rc = dir < 0 ? -1 : at_list(dir, &names, e);
 		for (size_t k = 0; k < names.n && rc == 0; k++) {
@@ -373,13 +373,13 @@ static int tidy(int tree, bool drop_git, int64_t mtime, struct err **e)
 			if (rc == 0)
 				rc = at_stat(dir, name, &st, e);
 			if (rc == 0 && S_ISDIR(st.st_mode)) {
-				AUTO(mem_freep) char *path = mem_printf("%s%s%s", todo.v[i], todo.v[i][0] ? "/" : "", name);
-				strs_add(&todo, path);
+				AUTO(mem_freep) char *path = mem_printf("%s%s%s", pending.v[i], pending.v[i][0] ? "/" : "", name);
+				strs_add(&pending, path);
 			}
 		}
 		at_names_clear(&names);
 	}
-	strs_clear(&todo);
+	strs_clear(&pending);
 	return rc < 0 ? -1 : 0;
 }
 
