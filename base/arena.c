@@ -1,25 +1,97 @@
-/* base/arena.c - blocks that double up to 64 KiB; what is larger gets a block of its own. */
+/* base/arena.c - blocks that double up to 64 KiB; what is larger gets a block of its own. Blocks of the file are 1 MiB. */
 #include "base/arena.h"
+#include "base/at.h"
 #include "base/mem.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { BLOCK_MIN = 1024, BLOCK_MAX = 64 << 10, ALIGN = _Alignof(max_align_t) };
+enum { HEAP_MOST = 4 << 20, SWAP_BLOCK = 1 << 20, WARM_MOST = 8 << 20 };
 
 struct arena_block {
 	struct arena_block *next;
 	size_t used, cap;
+	size_t mapped;                   /* size of the mapping; 0: the heap's */
+	struct map file;                 /* arena_map()'s */
 	_Alignas(max_align_t) char bytes[];
 };
 
-static struct arena_block *block_new(size_t cap)
+void arena_swap(struct arena *a, int dir)
 {
-	struct arena_block *b = mem_zalloc(sizeof(*b) + cap);
+	a->swap_dir = dir > 0 ? dir : 0;
+}
 
-	b->cap = cap;
+void arena_cool(const struct arena *a)
+{
+	/* Shared pages of a file: they stay in its cache. */
+	for (struct arena_block *b = a->swap_size ? a->head : NULL, *next; b; b = next) {
+		next = b->next;
+		if (b->mapped)
+			(void)madvise(b, b->mapped, MADV_DONTNEED);
+	}
+}
+
+/* NULL: the heap has to do. The room is taken from the disk now: running out of it later would be a signal. */
+static struct arena_block *block_map(struct arena *a, size_t cap)
+{
+	size_t size = 0;
+
+	if (ckd_add(&size, cap, sizeof(struct arena_block) + SWAP_BLOCK - 1))
+		return NULL;
+	size = size / SWAP_BLOCK * SWAP_BLOCK;
+	if (!a->swap_fd) {
+		int fd = at_open_store(a->swap_dir, "", O_TMPFILE | O_RDWR, 0600, NULL);
+
+		a->swap_fd = fd > 0 ? fd : 0;
+	}
+	if (!a->swap_fd || posix_fallocate(a->swap_fd, (off_t)a->swap_size, (off_t)size) != 0) {
+		a->swap_dir = 0;
+		return NULL;
+	}
+	struct arena_block *b = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, a->swap_fd, (off_t)a->swap_size);
+	if (b == MAP_FAILED)
+		return NULL;
+	a->swap_size += size;
+	a->warm += size;
+	if (a->warm > WARM_MOST) {
+		arena_cool(a);
+		a->warm = 0;
+	}
+	b->cap = size - sizeof(*b);
+	b->mapped = size;
 	return b;
+}
+
+static struct arena_block *block_new(struct arena *a, size_t cap)
+{
+	struct arena_block *b = a->swap_dir && a->heap > HEAP_MOST ? block_map(a, cap) : NULL;
+
+	if (b)
+		return b;
+	b = mem_zalloc(sizeof(*b) + cap);
+	b->cap = cap;
+	a->heap += cap;
+	return b;
+}
+
+/* Behind the head, which still has room for small ones. */
+static void block_behind(struct arena *a, struct arena_block *b)
+{
+	b->next = a->head ? a->head->next : NULL;
+	*(a->head ? &a->head->next : &a->head) = b;
+}
+
+void arena_map(struct arena *a, const struct map *take_map)
+{
+	struct arena_block *b = mem_zalloc(sizeof(*b));
+
+	b->file = *take_map;
+	block_behind(a, b);
 }
 
 void *arena_alloc(struct arena *a, size_t n)
@@ -37,12 +109,10 @@ void *arena_alloc(struct arena *a, size_t n)
 		if (cap > BLOCK_MAX)
 			cap = BLOCK_MAX;
 		if (need > cap / 2) {
-			/* Behind the head, which still has room for small ones. */
-			b = block_new(need);
-			b->next = a->head ? a->head->next : NULL;
-			*(a->head ? &a->head->next : &a->head) = b;
+			b = block_new(a, need);
+			block_behind(a, b);
 		} else {
-			b = block_new(cap);
+			b = block_new(a, cap);
 			b->next = a->head;
 			a->head = b;
 		}
@@ -97,7 +167,14 @@ void arena_clear(struct arena *a)
 	while (a->head) {
 		struct arena_block *next = a->head->next;
 
-		free(a->head);
+		map_clear(&a->head->file);
+		if (a->head->mapped)
+			(void)munmap(a->head, a->head->mapped);
+		else
+			free(a->head);
 		a->head = next;
 	}
+	if (a->swap_fd)
+		fd_closep(&a->swap_fd);
+	*a = (struct arena){ 0 };
 }

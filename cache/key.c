@@ -2,8 +2,7 @@
  *
  *   key    = sha256(bytes("kiln step key"), u32 version, bytes("definition" | "content"), u32 fields, field...)
  *   field  = bytes(name), u32 is-input, digest
- *   digest of a value = sha256(u32 tag, the value's form): the tags keep NULL, text, number, digest and list apart (K2)
- *   list   = u32 items, then for each bytes(name), u32 type, u32 mode, digest
+ *   digest of a value = sha256(u32 tag, the value's form): the tags keep NULL, text, number and digest apart (K2); of a list: 0
  * where bytes() is a u64 length and the bytes; numbers are little-endian. Any change of this layout is a new version.
  */
 #include "cache/key.h"
@@ -14,7 +13,7 @@
 #include <stdlib.h>
 
 enum { KEY_VERSION = 1 };
-enum tag { TAG_NULL, TAG_BYTES, TAG_NUMBER, TAG_DIGEST, TAG_LIST };
+enum tag { TAG_NULL, TAG_BYTES, TAG_NUMBER, TAG_DIGEST };
 
 static struct slice digest_bytes(const struct digest *d)
 {
@@ -72,9 +71,6 @@ void key_clear(struct keyer *k)
 	for (size_t i = 0; i < k->nfield; i++) {
 		struct key_field *f = &k->field[i];
 
-		for (size_t j = 0; j < f->nitem; j++)
-			free(f->item[j].name);
-		free(f->item);
 		free(f->name);
 		free(f->value);
 	}
@@ -115,41 +111,31 @@ void key_input(struct keyer *k, const char *name, const struct digest *def, cons
 		f->content = *content;
 }
 
-struct key_field *key_list(struct keyer *k, const char *name)
+void key_list(struct keyer *k, const char *name, struct key_items items)
 {
 	struct key_field *f = field_add(k, name, NULL);
 
-	/* Even an empty list has memory: that is what tells a list from a value. */
-	MEM_ROOM(f->item, f->nitem, f->cap);
-	return f;
+	f->list = true;
+	f->items = items;
 }
 
-void key_list_add(struct key_field *list, const char *name, char type, uint32_t mode, const struct digest *d)
+void key_item_put(struct buf *b, const char *name, char type, uint32_t mode, const struct digest *d)
 {
-	MEM_ROOM(list->item, list->nitem, list->cap);
-	list->item[list->nitem++] = (struct key_item){ .name = mem_str(name), .digest = *d, .mode = mode, .type = type };
+	wire_put_str(b, name);
+	wire_put_u32(b, (unsigned char)type);
+	wire_put_u32(b, mode);
+	buf_add(b, d->b, sizeof(uint64_t));
 }
 
-void key_list_told(struct key_field *list)
+bool key_item_get(struct wire *w, struct key_item *ret)
 {
-	list->told = true;
-}
-
-static void list_digest(const struct key_field *f, struct digest *ret)
-{
-	AUTO(hasher_freep) struct hasher *h = hasher_new();
-
-	add_u32(h, TAG_LIST);
-	add_u32(h, (uint32_t)f->nitem);
-	for (size_t i = 0; i < f->nitem; i++) {
-		const struct key_item *it = &f->item[i];
-
-		add_bytes(h, slice_of(it->name));
-		add_u32(h, (unsigned char)it->type);
-		add_u32(h, it->mode);
-		hasher_add(h, it->digest.b, sizeof(it->digest.b));
-	}
-	hasher_end(h, ret);
+	if (!w->rest.n)
+		return false;
+	ret->name = wire_get(w);
+	ret->type = (char)wire_u32(w);
+	ret->mode = wire_u32(w);
+	ret->digest = wire_u64(w);
+	return !w->bad;
 }
 
 static void fold(const struct keyer *k, const char *which, bool content, struct digest *ret)
@@ -164,10 +150,6 @@ static void fold(const struct keyer *k, const char *which, bool content, struct 
 		const struct key_field *f = &k->field[i];
 		struct digest d = content ? f->content : f->def;
 
-		if (f->told)
-			d = (struct digest){ 0 };
-		else if (f->item)
-			list_digest(f, &d);
 		add_bytes(h, slice_of(f->name));
 		add_u32(h, f->input);
 		hasher_add(h, d.b, sizeof(d.b));

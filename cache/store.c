@@ -271,6 +271,16 @@ int store_make_parent(const struct store *s, const char *path, struct err **e)
 	return store_parent(s, above, &dir, &name, e) < 0 ? -1 : at_mkdir(dir, name, 0700, e);
 }
 
+int store_scratch(struct store *s, struct err **e)
+{
+	struct lease *lease = NULL;
+
+	if (store_lease(s, &lease, e) < 0)
+		return -1;
+	AUTO(mem_freep) char *path = mem_printf("tmp/%s", lease_id(lease));
+	return at_open_store(s->fd, path, O_RDONLY | O_DIRECTORY, 0, e);
+}
+
 int store_tmp(struct store *s, char ret_path[80], struct err **e)
 {
 	struct lease *lease = NULL;

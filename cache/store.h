@@ -28,6 +28,7 @@ const char *store_flavour_get(const struct store *s);
 
 /* ---- temporary directories: ROOT-relative paths such as "tmp/<id>/7" */
 int store_tmp(struct store *s, char ret_path[80], struct err **e);      /* a new empty directory, 0700 */
+int store_scratch(struct store *s, struct err **e);      /* fd of the directory in which those are made: for nameless files */
 void store_tmp_drop(struct store *s, const char *path);  /* renamed into trash/ (deleted by gc or a worker) */
 
 /* ---- pins: from now on gc keeps it, whether it exists already or not */

@@ -1,22 +1,25 @@
 /* cache/why.c - the fields of the newest record of a place, and the sentence that tells what changed since.
  *
  *   last/<sha256 of the slot>    sha256 of the rest (32 bytes), then wire: version, fields
- *   field                        name, value (may be NULL), is-input, is-list, digest; items
- *   item                         name, type, mode, first 8 bytes of its digest
+ *   field                        name, value (may be NULL), is-input, is-list, digest, u64 bytes of items; items
+ *   item                         name, type, mode, first 8 bytes of its digest: key_item_put()
  * Only reasons come from here, never results: shortened digests will do, and a file that is torn or too large says
  * "first build of this step".
  */
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/tmp.h"
 #include "base/wire.h"
 #include "cache/steps_priv.h"
 #include "cache/store_priv.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-enum { LAST_VERSION = 1, LAST_MAX = 16 << 20, VALUE_SHOWN = 60, FIELDS_MAX = 10000 };
+enum { LAST_VERSION = 2, LAST_MAX = 256 << 20, VALUE_SHOWN = 60, FIELDS_MAX = 10000 };
 
 static void slot_path(struct slice slot, char ret[80])
 {
@@ -43,51 +46,69 @@ static void put_field(struct buf *b, const struct key_field *f)
 	wire_put_str(b, f->name);
 	wire_put_str(b, f->value);
 	wire_put_u32(b, f->input);
-	wire_put_u32(b, f->item != NULL);
+	wire_put_u32(b, f->list);
 	wire_put_u64(b, short_digest(&f->def));
-	wire_put_u32(b, (uint32_t)f->nitem);
-	for (size_t i = 0; f->item && i < f->nitem; i++) {
-		wire_put_str(b, f->item[i].name);
-		wire_put_u32(b, (unsigned char)f->item[i].type);
-		wire_put_u32(b, f->item[i].mode);
-		wire_put_u64(b, short_digest(&f->item[i].digest));
+	wire_put_u64(b, f->items.bytes.n);
+}
+
+struct saving {
+	int fd;
+	struct hasher *h;
+	struct err **e;
+	int rc;
+};
+
+static void save_piece(void *arg, struct slice piece)
+{
+	struct saving *s = arg;
+
+	hasher_add(s->h, piece.p, piece.n);
+	if (s->rc == 0)
+		s->rc = fd_write_all(s->fd, piece.p, piece.n, s->e);
+}
+
+static int save_fields(int fd, const struct keyer *k, struct err **e)
+{
+	AUTO(buf_freep) struct buf b = BUF_MAX(LAST_MAX);
+	AUTO(hasher_freep) struct hasher *h = hasher_new();
+	struct saving s = { .fd = fd, .h = h, .e = e };
+	struct digest sum = { 0 };
+
+	wire_put_u32(&b, LAST_VERSION);
+	wire_put_u32(&b, (uint32_t)k->nfield);
+	if (fd_write_all(fd, sum.b, sizeof(sum.b), e) < 0)
+		return -1;
+	for (size_t i = 0; i < k->nfield; i++) {
+		const struct key_items *items = &k->field[i].items;
+
+		put_field(&b, &k->field[i]);
+		if (!items->bytes.n && i + 1 < k->nfield)
+			continue;
+		save_piece(&s, buf_view(&b));
+		buf_reset(&b);
+		map_each(items->bytes, items->mapped, save_piece, &s);
 	}
+	hasher_end(h, &sum);
+	if (s.rc < 0)
+		return -1;
+	return pwrite(fd, sum.b, sizeof(sum.b), 0) == sizeof(sum.b) ? 0 : err_errno(e, ERR_HOST, errno, "cannot write");
 }
 
 int why_save(struct store *s, struct slice slot, const struct keyer *k, struct err **e)
 {
 	AUTO(tmp_rollback) struct tmp t = TMP_NONE;
-	AUTO(buf_freep) struct buf b = BUF_MAX(LAST_MAX);
-	struct lease *lease = NULL;
-	struct digest sum;
 	char path[80];
+	uint64_t size = 0;
 
-	wire_put_u32(&b, LAST_VERSION);
-	wire_put_u32(&b, (uint32_t)k->nfield);
 	for (size_t i = 0; i < k->nfield; i++)
-		put_field(&b, &k->field[i]);
-	if (b.over)
+		size += k->field[i].items.bytes.n + slice_of(k->field[i].name).n + slice_of(k->field[i].value).n + 64;
+	if (size > LAST_MAX)
 		return 0;
-	digest_of(b.p, b.n, &sum);
-
 	slot_path(slot, path);
-	if (store_lease(s, &lease, e) < 0)
-		return -1;
-	AUTO(mem_freep) char *scratch = mem_printf("tmp/%s", lease_id(lease));
-	AUTO(fd_closep) int dir = at_open_store(s->fd, scratch, O_PATH | O_DIRECTORY, 0, e);
-	if (dir < 0 || tmp_open(&t, dir, e) < 0 || fd_write_all(t.fd, sum.b, sizeof(sum.b), e) < 0 ||
-	    fd_write_all(t.fd, b.p, b.n, e) < 0)
+	AUTO(fd_closep) int dir = store_scratch(s, e);
+	if (dir < 0 || tmp_open(&t, dir, e) < 0 || save_fields(t.fd, k, e) < 0)
 		return -1;
 	return tmp_commit(&t, s->fd, path, 0, 0600, e);
-}
-
-static uint64_t get_digest(struct wire *w, struct digest *ret)
-{
-	uint64_t v = wire_u64(w);
-
-	*ret = (struct digest){ { 0 } };
-	memcpy(ret->b, &v, sizeof(v));
-	return v;
 }
 
 static void get_field(struct wire *w, struct keyer *k)
@@ -103,29 +124,26 @@ static void get_field(struct wire *w, struct keyer *k)
 	struct key_field *f = &k->field[k->nfield++];
 	*f = (struct key_field){ .name = take(&name), .value = take(&value) };
 	f->input = wire_u32(w) != 0;
-	bool list = wire_u32(w) != 0;
-	get_digest(w, &f->def);
-	uint32_t n = wire_u32(w);
-	for (uint32_t i = 0; i < n && !w->bad; i++) {
-		AUTO(mem_freep) char *item = wire_str(w);
-		char type = (char)wire_u32(w);
-		uint32_t mode = wire_u32(w);
-		struct digest d;
-
-		get_digest(w, &d);
-		if (!item || w->bad)
-			w->bad = true;
-		else
-			key_list_add(f, item, type, mode, &d);
-	}
-	if (list && !f->item)
-		MEM_ROOM(f->item, f->nitem, f->cap);
+	f->list = wire_u32(w) != 0;
+	uint64_t v = wire_u64(w), n = wire_u64(w);
+	memcpy(f->def.b, &v, sizeof(v));
+	if (n > w->rest.n)
+		w->bad = true;
+	if (w->bad)
+		return;
+	f->items = (struct key_items){ { w->rest.p, (size_t)n }, true };
+	w->rest = slice_skip(w->rest, (size_t)n);
 }
 
-/* STEPS_MISS: none that can be read. */
-static int load(struct store *s, struct slice slot, struct keyer *ret, struct err **e)
+static void sum_piece(void *h, struct slice piece)
 {
-	AUTO(buf_freep) struct buf b = BUF_MAX(LAST_MAX + sizeof(struct digest));
+	hasher_add(h, piece.p, piece.n);
+}
+
+/* The fields' lists lie in *map. STEPS_MISS: none that can be read. */
+static int load(struct store *s, struct slice slot, struct map *map, struct keyer *ret, struct err **e)
+{
+	AUTO(hasher_freep) struct hasher *h = hasher_new();
 	AUTO(key_clear) struct keyer k = { 0 };
 	AUTO(fd_closep) int fd = -1;
 	struct digest want, got;
@@ -135,15 +153,15 @@ static int load(struct store *s, struct slice slot, struct keyer *ret, struct er
 	int rc = at_try_store(s->fd, path, O_RDONLY | O_NONBLOCK, &fd, e);
 	if (rc != 0)
 		return rc < 0 ? -1 : STEPS_MISS;
-	if (fd_read_all(fd, &b, NULL) < 0 || b.n < sizeof(want.b))
+	if (map_open(fd, map, NULL) < 0 || map->n < sizeof(want.b))
 		return STEPS_MISS;
-	memcpy(want.b, b.p, sizeof(want.b));
-	struct slice rest = slice_skip(buf_view(&b), sizeof(want.b));
-	digest_of(rest.p, rest.n, &got);
+	memcpy(want.b, map->p, sizeof(want.b));
+	struct wire w = wire_of(slice_skip((struct slice){ map->p, map->n }, sizeof(want.b)));
+	map_each(w.rest, true, sum_piece, h);
+	hasher_end(h, &got);
 	if (!digest_equal(&want, &got))
 		return STEPS_MISS;
 
-	struct wire w = wire_of(rest);
 	bool known = wire_u32(&w) == LAST_VERSION;
 	uint32_t n = wire_u32(&w);
 	for (uint32_t i = 0; known && i < n && n <= FIELDS_MAX && !w.bad; i++)
@@ -190,7 +208,7 @@ static void item_name(struct buf *out, const struct key_field *list, const struc
 	if (slice_ends(word, "s"))
 		word.n--;
 	buf_printf(out, "%.*s ", SLICE_F(word));
-	buf_escaped(out, slice_of(it->name), VALUE_SHOWN * 4);
+	buf_escaped(out, it->name, VALUE_SHOWN * 4);
 }
 
 static void item_changed(struct buf *out, const struct key_field *f, const struct key_item *now,
@@ -204,55 +222,120 @@ static void item_changed(struct buf *out, const struct key_field *f, const struc
 		buf_printf(out, ", mode was %04" PRIo32, was->mode & 07777);
 }
 
-static int by_item(const void *a, const void *b)
+/* Layer order: '/' sorts below every other byte. */
+static int name_cmp(struct slice a, struct slice b)
 {
-	return strcmp((*(const struct key_item *const *)a)->name, (*(const struct key_item *const *)b)->name);
+	size_t n = a.n < b.n ? a.n : b.n;
+
+	for (size_t i = 0; i < n; i++)
+		if (a.p[i] != b.p[i])
+			return (a.p[i] == '/' ? 0 : (unsigned char)a.p[i]) - (b.p[i] == '/' ? 0 : (unsigned char)b.p[i]);
+	return a.n == b.n ? 0 : a.n < b.n ? -1 : 1;
 }
 
-static const struct key_item **sorted(const struct key_field *f)
-{
-	const struct key_item **p = mem_array(f->nitem, sizeof(void *));
+/* A list being walked through by name: as it lies, or by an index of it when it is not sorted. */
+struct walk {
+	const struct key_items *items;
+	struct wire w;
+	const char *cold;                /* what lies before this was given back */
+	const char **order;
+	size_t n, next;
+	struct key_item it;
+	bool end;
+};
 
-	for (size_t i = 0; i < f->nitem; i++)
-		p[i] = &f->item[i];
-	if (f->nitem)
-		qsort(p, f->nitem, sizeof(void *), by_item);
-	return p;
+static int by_item(const void *a, const void *b, void *end)
+{
+	struct key_item x = { 0 }, y = { 0 };
+	struct wire p = wire_of(slice_range(*(const char *const *)a, end)), q = wire_of(slice_range(*(const char *const *)b, end));
+
+	key_item_get(&p, &x);
+	key_item_get(&q, &y);
+	return name_cmp(x.name, y.name);
+}
+
+static void walk_next(struct walk *k)
+{
+	const char *end = k->items->bytes.p + k->items->bytes.n;
+
+	if (k->order && k->next < k->n)
+		k->w = wire_of(slice_range(k->order[k->next++], end));
+	else if (k->order)
+		k->w.rest = SLICE_NONE;
+	k->end = !key_item_get(&k->w, &k->it);
+	/* The item in hand and the one before it stay. */
+	if (k->items->mapped && !k->order && !k->end && k->it.name.p - k->cold > 2 * MAP_STRIDE) {
+		map_cool(k->cold, k->it.name.p - MAP_STRIDE);
+		k->cold = k->it.name.p - MAP_STRIDE;
+	}
+}
+
+static void walk_rewind(struct walk *k)
+{
+	k->w = wire_of(k->items->bytes);
+	k->cold = k->items->bytes.p;
+	walk_next(k);
+}
+
+static void walk_init(struct walk *k, const struct key_items *items)
+{
+	struct slice last = SLICE_NONE;
+	bool sorted = true;
+	size_t n = 0;
+
+	*k = (struct walk){ .items = items };
+	for (walk_rewind(k); !k->end; walk_next(k), n++) {
+		sorted = sorted && (n == 0 || name_cmp(last, k->it.name) <= 0);
+		last = k->it.name;
+	}
+	if (!sorted) {
+		const char **order = mem_array(n, sizeof(*order));
+
+		k->w = wire_of(items->bytes);
+		for (; k->n < n; k->n++) {
+			order[k->n] = k->w.rest.p;
+			key_item_get(&k->w, &k->it);
+		}
+		qsort_r(order, n, sizeof(*order), by_item, (void *)(items->bytes.p + items->bytes.n));
+		k->order = order;
+	}
+	walk_rewind(k);
+}
+
+static void walk_clear(struct walk *k)
+{
+	mem_freep(&k->order);
 }
 
 static void compare_items(struct reasons *r, const struct key_field *now, const struct key_field *was)
 {
-	AUTO(mem_freep) const struct key_item **a = sorted(now);
-	AUTO(mem_freep) const struct key_item **b = sorted(was);
+	AUTO(walk_clear) struct walk a = { 0 };
+	AUTO(walk_clear) struct walk b = { 0 };
 
-	for (size_t i = 0, j = 0; i < now->nitem || j < was->nitem;) {
-		int c = i == now->nitem ? 1 : j == was->nitem ? -1 : strcmp(a[i]->name, b[j]->name);
+	walk_init(&a, &now->items);
+	walk_init(&b, &was->items);
+	while (!a.end || !b.end) {
+		int c = a.end ? 1 : b.end ? -1 : name_cmp(a.it.name, b.it.name);
+		bool same = c == 0 && a.it.digest == b.it.digest && a.it.mode == b.it.mode && a.it.type == b.it.type;
 
-		if (c == 0) {
-			if ((short_digest(&a[i]->digest) != short_digest(&b[j]->digest) || a[i]->mode != b[j]->mode ||
-			     a[i]->type != b[j]->type) && differs(r, false))
-				item_changed(r->why, now, a[i], b[j]);
-			i++;
-			j++;
-		} else if (c < 0) {
-			if (differs(r, false)) {
-				item_name(r->why, now, a[i]);
-				buf_str(r->why, " is new");
+		if (!same && differs(r, false)) {
+			if (c == 0) {
+				item_changed(r->why, now, &a.it, &b.it);
+			} else {
+				item_name(r->why, now, c < 0 ? &a.it : &b.it);
+				buf_str(r->why, c < 0 ? " is new" : " is gone");
 			}
-			i++;
-		} else {
-			if (differs(r, false)) {
-				item_name(r->why, was, b[j]);
-				buf_str(r->why, " is gone");
-			}
-			j++;
 		}
+		if (c <= 0)
+			walk_next(&a);
+		if (c >= 0)
+			walk_next(&b);
 	}
 }
 
 static void compare_field(struct reasons *r, const struct key_field *now, const struct key_field *was)
 {
-	if (now->item && was->item) {
+	if (now->list && was->list) {
 		compare_items(r, now, was);
 		return;
 	}
@@ -288,9 +371,9 @@ static bool summed_up(const struct keyer *now, const struct keyer *was, size_t i
 	bool list = false;
 
 	for (size_t j = 0; j < i; j++)
-		list = list || now->field[j].item;
+		list = list || now->field[j].list;
 	const struct key_field *old = counterpart(was, now, i);
-	return list && !f->value && !f->input && !f->item && old && !old->value;
+	return list && !f->value && !f->input && !f->list && old && !old->value;
 }
 
 static void compare(struct reasons *r, const struct keyer *now, const struct keyer *was)
@@ -314,11 +397,12 @@ static void compare(struct reasons *r, const struct keyer *now, const struct key
 
 int steps_why(struct store *s, struct slice slot, const struct keyer *k, struct buf *why, bool *parent_only, struct err **e)
 {
+	AUTO(map_clear) struct map map = { 0 };
 	AUTO(key_clear) struct keyer was = { 0 };
 	struct reasons r = { .why = why };
 
 	*parent_only = false;
-	int rc = load(s, slot, &was, e);
+	int rc = load(s, slot, &map, &was, e);
 	if (rc < 0)
 		return -1;
 	if (rc == STEPS_MISS) {

@@ -470,8 +470,10 @@ static struct picked *picked_new(const struct view *target, const struct pick_re
 	p->root.at = (struct pick_attr){ .type = ENTRY_DIR, .mode = 0755 };
 	if (p->target && view_find(p->target, "", &en, &layer) == 0)
 		pick_attr_entry(&p->root.at, &en);
+	arena_swap(&p->arena, r->swap);
 	p->scratch = mem_zalloc(sizeof(*p->scratch));
 	*p->scratch = (struct pick_scratch){ .path = BUF_MAX(64 << 10), .link = BUF_MAX(64 << 10), .source = BUF_MAX(64 << 10) };
+	arena_swap(&p->scratch->digests, r->swap);
 	return p;
 }
 

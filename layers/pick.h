@@ -7,7 +7,8 @@
  * Owns:   picked_free(). Content is opened when it is read, by P7, and must still be what was listed (W3, D7).
  * Fails:  ERR_INPUT with the fragments of spec/dockerfile.md 19.2 rows 55-59, 74; ERR_SOURCE for a source that cannot be read, that
  *         changes meanwhile, or for an archive that is damaged.
- * Bounds: memory per selected entry (about 170 bytes and its name), never content. Archives are unpacked into one file of `spool`.
+ * Bounds: about 200 bytes and its name per selected entry, never content; in memory only the first few MiB of that, when `swap`
+ *         is given: the rest lies in a nameless file there. Of one directory of a context all names are held. Archives are unpacked into one file of `spool`.
  */
 #pragma once
 #include "base/glob.h"
@@ -45,6 +46,7 @@ struct pick_req {
 	int64_t now;                     /* mtime for what has none */
 	int spool;                       /* directory fd where archives may be unpacked (the packer's tmp); -1: they are only noted,
 					    which is enough for the digest */
+	int swap;                        /* directory fd where a long list may lie; 0: it stays in memory */
 };
 /* Is it a mode for --chmod (9.7)? */
 int pick_chmod_check(const char *text, struct err **e);

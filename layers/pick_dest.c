@@ -388,6 +388,7 @@ static void put_in_order(struct picked *p)
 		}
 		struct pick_node *n = dir->kid[stack[depth - 1].next++];
 		p->order[p->n++] = n;
+		(void)pick_at(p, p->n - 1);      /* gives back what lies behind */
 		p->selected += !(n->flags & NODE_PARENT);
 		if (n->at.type != ENTRY_DIR)
 			continue;
@@ -401,10 +402,14 @@ static void put_in_order(struct picked *p)
 /* A parent we make is as old as the newest thing below it. A directory's ctime is not needed any more: it holds that time here. */
 static void date_parents(struct picked *p, int64_t now)
 {
-	for (size_t i = 0; i < p->n; i++)
-		p->order[i]->at.ctime = p->order[i]->at.type == ENTRY_DIR ? p->order[i]->at.mtime : p->order[i]->at.ctime;
+	for (size_t i = 0; i < p->n; i++) {
+		struct pick_attr *at = &pick_at(p, i)->at;
+
+		if (at->type == ENTRY_DIR)
+			at->ctime = at->mtime;
+	}
 	for (size_t i = p->n; i-- > 0;) {
-		struct pick_node *n = p->order[i], *up = n->up;
+		struct pick_node *n = pick_at(p, i), *up = n->up;
 		int64_t newest = n->at.type == ENTRY_DIR ? n->at.ctime : n->at.mtime;
 
 		if (n->flags & NODE_MADE)
@@ -422,7 +427,7 @@ void pick_finish(struct picked *p, int64_t now)
 		return;
 	p->first = arena_alloc(&p->arena, (p->groups + 1) * sizeof(struct pick_node *));
 	for (size_t i = 0; i < p->n; i++) {
-		struct pick_node *n = p->order[i];
+		struct pick_node *n = pick_at(p, i);
 
 		if (n->at.type == ENTRY_FILE && n->group && !p->first[n->group])
 			p->first[n->group] = n;

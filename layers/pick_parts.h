@@ -114,6 +114,18 @@ struct picked {
 	struct pick_scratch *scratch;
 };
 
+/* The i-th in layer order. A long list is mostly not in memory: what was walked through is given back. */
+static inline struct pick_node *pick_at(const struct picked *p, size_t i)
+{
+	enum { COOL_EACH = 16384 };
+
+	if (i % COOL_EACH == COOL_EACH - 1) {
+		arena_cool(&p->arena);
+		arena_cool(&p->scratch->digests);
+	}
+	return p->order[i];
+}
+
 /* Paths are written backwards, as the chains of names lead: name before what begins at pos. */
 static inline size_t pick_prepend(char *path, size_t pos, const char *name)
 {
@@ -159,24 +171,25 @@ int pick_tree_open(struct pick_tree *t, const char *path, const struct pick_attr
 int pick_changed(const char *path, struct err **e);
 
 struct pick_kid {
-	const char *name;
+	const char *name;                /* until the next one */
 	bool file;                       /* certainly no directory */
-	struct entry en;                 /* view */
+	const struct entry *en;          /* view */
 	size_t layer;
 };
 struct pick_dir {                        /* a directory, open for listing */
 	struct pick_tree *tree;
 	const char *path;
 	int fd;
-	struct at_names names;
-	struct pick_kid *kid;
-	size_t n, cap;
+	struct at_names names;           /* of a directory tree; those of a view are never held together */
 	struct arena *arena;
 	const struct xattr *xattr;       /* of the directory itself */
 	uint32_t nxattr;
 };
 int pick_dir_open(struct pick_tree *t, struct arena *a, const char *path, const struct pick_attr *at, struct pick_dir *ret, struct err **e);
-int pick_dir_attr(struct pick_dir *d, size_t i, struct pick_attr *ret, struct err **e);
+/* One by one, sorted; an answer other than 0 ends it. */
+typedef int pick_kid_fn(void *arg, struct pick_dir *d, const struct pick_kid *k, struct err **e);
+int pick_dir_each(struct pick_dir *d, pick_kid_fn *fn, void *arg, struct err **e);
+int pick_dir_attr(struct pick_dir *d, const struct pick_kid *k, struct pick_attr *ret, struct err **e);
 void pick_dir_close(struct pick_dir *d);
 /* The xattrs that a layer may hold. *ret in the arena. */
 int pick_xattrs(int fd, const char *path, struct arena *a, const struct xattr **ret, uint32_t *n, struct err **e);

@@ -89,7 +89,7 @@ size_t picked_archives(const struct picked *p)
 
 void picked_at(const struct picked *p, size_t i, struct picked_item *ret)
 {
-	const struct pick_node *n = p->order[i];
+	const struct pick_node *n = pick_at(p, i);
 	struct pick_scratch *s = p->scratch;
 	bool file = n->at.type == ENTRY_FILE && n->from;
 	const struct pick_digest *digest = n->at.type == ENTRY_FILE ? n->digest : NULL;
@@ -294,7 +294,7 @@ static int digest_all(const struct picked *p, struct digesting *d, struct hasher
 	int rc = 0;
 
 	for (size_t i = 0; i < p->n && rc == 0; i++) {
-		struct pick_node *n = p->order[i];
+		struct pick_node *n = pick_at(p, i);
 
 		if (n->flags & (NODE_PARENT | NODE_ARCHIVE))
 			continue;
@@ -362,7 +362,7 @@ static int picking_next(struct entries *src, const struct entry **ret, struct er
 	}
 	if (k->next == k->p->n)
 		return 0;
-	struct pick_node *n = k->p->order[k->next++];
+	struct pick_node *n = pick_at(k->p, k->next++);
 	entry_of(k->p, n, &k->path, &k->link, &k->en);
 	if (buf_ok(&k->path, "path", e) < 0)
 		return -1;

@@ -446,17 +446,6 @@ int pick_xattrs(int fd, const char *path, struct arena *a, const struct xattr **
 	return rc;
 }
 
-static int kid_add(void *arg, const char *name, const struct entry *en, size_t layer, struct err **e)
-{
-	struct pick_dir *d = arg;
-
-	MEM_ROOM(d->kid, d->n, d->cap);
-	d->kid[d->n++] = (struct pick_kid){
-		.name = arena_str(d->arena, slice_of(name)), .file = en->type != ENTRY_DIR, .en = *en, .layer = layer,
-	};
-	return 0;
-}
-
 int pick_dir_open(struct pick_tree *t, struct arena *a, const char *path, const struct pick_attr *at, struct pick_dir *ret, struct err **e)
 {
 	struct stat st;
@@ -465,7 +454,7 @@ int pick_dir_open(struct pick_tree *t, struct arena *a, const char *path, const 
 	if (t->dir < 0) {
 		ret->xattr = at->xattr;
 		ret->nxattr = at->nxattr;
-		return view_children(t->view, path, kid_add, ret, e);
+		return 0;
 	}
 	AUTO(fd_closep) int fd = at_open(t->dir, path[0] ? path : ".", O_RDONLY | O_DIRECTORY, 0, e);
 	if (fd < 0 || fstat(fd, &st) < 0) {
@@ -477,24 +466,48 @@ int pick_dir_open(struct pick_tree *t, struct arena *a, const char *path, const 
 		return pick_changed(path, e);
 	if (pick_xattrs(fd, path, a, &ret->xattr, &ret->nxattr, e) < 0 || at_list(fd, &ret->names, e) < 0)
 		return err_wrap(e, "cannot list '/%s'", path);
-	ret->n = ret->names.n;
-	ret->kid = mem_array(ret->n ? ret->n : 1, sizeof(*ret->kid));
-	for (size_t i = 0; i < ret->n; i++) {
-		unsigned char type = ret->names.type[i];
-
-		ret->kid[i] = (struct pick_kid){ .name = ret->names.name[i], .file = type != DT_DIR && type != DT_UNKNOWN };
-	}
 	ret->fd = fd_take(&fd);
 	return 0;
 }
 
-int pick_dir_attr(struct pick_dir *d, size_t i, struct pick_attr *ret, struct err **e)
+struct each_kid {
+	struct pick_dir *dir;
+	pick_kid_fn *fn;
+	void *arg;
+};
+
+static int view_kid(void *arg, const char *name, const struct entry *en, size_t layer, struct err **e)
 {
-	struct pick_kid *k = &d->kid[i];
+	struct each_kid *k = arg;
+	struct pick_kid kid = { .name = name, .file = en->type != ENTRY_DIR, .en = en, .layer = layer };
+
+	return k->fn(k->arg, k->dir, &kid, e);
+}
+
+int pick_dir_each(struct pick_dir *d, pick_kid_fn *fn, void *arg, struct err **e)
+{
+	int rc = 0;
+
+	if (d->tree->dir < 0) {
+		AUTO(mem_freep) char *path = mem_str(d->path);
+
+		return view_children(d->tree->view, path, view_kid, &(struct each_kid){ d, fn, arg }, e);
+	}
+	for (size_t i = 0; i < d->names.n && rc == 0; i++) {
+		unsigned char type = d->names.type[i];
+		struct pick_kid kid = { .name = d->names.name[i], .file = type != DT_DIR && type != DT_UNKNOWN };
+
+		rc = fn(arg, d, &kid, e);
+	}
+	return rc;
+}
+
+int pick_dir_attr(struct pick_dir *d, const struct pick_kid *k, struct pick_attr *ret, struct err **e)
+{
 	struct stat st;
 
 	if (d->tree->dir < 0)
-		return view_attr(d->tree, ret, &k->en, k->layer, e);
+		return view_attr(d->tree, ret, k->en, k->layer, e);
 	if (fstatat(d->fd, k->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? pick_changed(k->name, e) : err_errno(e, ERR_SOURCE, errno, "cannot read '%s'", k->name);
 	pick_attr_stat(ret, &st);
@@ -509,6 +522,4 @@ void pick_dir_close(struct pick_dir *d)
 	fd_closep(&d->fd);
 	d->fd = -1;
 	at_names_clear(&d->names);
-	free(d->kid);
-	d->kid = NULL;
 }

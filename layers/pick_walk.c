@@ -101,10 +101,19 @@ static void step_done(const struct pick_walk *w, struct pick_step *s)
 		pats_hits_clear(&s->hits[i]);
 }
 
-static int look_at(struct pick_walk *w, struct pick_step **list, struct pick_step *s, struct pick_dir *d, size_t i, struct buf *path,
-		   struct pats_hits *hits, struct err **e)
+/* A directory being looked into. */
+struct looking {
+	struct pick_walk *w;
+	struct pick_step **list, *s;
+	struct buf path;
+	struct pats_hits hits[3];
+};
+
+static int look_at(void *arg, struct pick_dir *d, const struct pick_kid *k, struct err **e)
 {
-	struct pick_kid *k = &d->kid[i];
+	struct looking *l = arg;
+	struct pick_walk *w = l->w;
+	struct buf *path = &l->path;
 	struct pick_node *node = NULL;
 	struct pick_attr at;
 	size_t dir_len = path->n;
@@ -116,36 +125,34 @@ static int look_at(struct pick_walk *w, struct pick_step **list, struct pick_ste
 		if (dir_len)
 			buf_char(path, '/');
 		buf_str(path, k->name);
-		v = judge(w, s, buf_view(path), k->file, hits, &lead);
+		v = judge(w, l->s, buf_view(path), k->file, l->hits, &lead);
 		path->n = dir_len;
 		path->p[dir_len] = '\0';
 	}
 	if (v == OUT)
 		return 0;
-	if (pick_dir_attr(d, i, &at, e) < 0)
+	if (pick_dir_attr(d, k, &at, e) < 0)
 		return -1;
 	if (v == MAYBE && at.type != ENTRY_DIR)
 		return 0;
-	if (d->fd >= 0)
-		k->name = arena_str(w->arena, slice_of(k->name));
+	const char *name = arena_str(w->arena, slice_of(k->name));
 	if (v == IN) {
 		if (at.type == ENTRY_FILE && d->fd >= 0)
-			at.text = k->name;
-		rc = w->found(w->arg, s, k->name, &at, &node, e);
+			at.text = name;
+		rc = w->found(w->arg, l->s, name, &at, &node, e);
 	}
 	if (rc == 0 && at.type == ENTRY_DIR)
-		push(w, list, s, k->name, &at, node, lead, hits);
+		push(w, l->list, l->s, name, &at, node, lead, l->hits);
 	return rc;
 }
 
-static int look_into(struct pick_walk *w, struct pick_step **list, struct pick_step *s, struct buf *path, struct pats_hits *hits,
-		     struct err **e)
+static int look_into(struct looking *l, struct pick_step *s, struct err **e)
 {
 	AUTO(pick_dir_close) struct pick_dir d = { .fd = -1 };
-	int rc = 0;
 
-	step_path(s, path);
-	if (buf_ok(path, "path", e) < 0 || pick_dir_open(w->tree, w->arena, path->p, &s->at, &d, e) < 0)
+	l->s = s;
+	step_path(s, &l->path);
+	if (buf_ok(&l->path, "path", e) < 0 || pick_dir_open(l->w->tree, l->w->arena, l->path.p, &s->at, &d, e) < 0)
 		return -1;
 	s->at.xattr = d.xattr;
 	s->at.nxattr = d.nxattr;
@@ -153,9 +160,7 @@ static int look_into(struct pick_walk *w, struct pick_step **list, struct pick_s
 		s->node->at.xattr = d.xattr;
 		s->node->at.nxattr = d.nxattr;
 	}
-	for (size_t i = 0; i < d.n && rc == 0; i++)
-		rc = look_at(w, list, s, &d, i, path, hits, e);
-	return rc;
+	return pick_dir_each(&d, look_at, l, e);
 }
 
 /* Hits of the directory `top` itself, so that what is below inherits them. */
@@ -180,26 +185,26 @@ static void judge_top(struct pick_walk *w, const char *top, struct pick_step *s)
 
 int pick_walk(struct pick_walk *w, const char *top, const struct pick_attr *at, struct pick_node *node, struct err **e)
 {
-	AUTO(buf_freep) struct buf path = BUF_MAX(64 << 10);
 	struct pick_step *list = NULL;
-	struct pats_hits hits[3] = { 0 };
+	struct looking l = { .w = w, .list = &list, .path = BUF_MAX(64 << 10) };
 	int rc = 0;
 
 	push(w, &list, NULL, top, at, node, false, NULL);
 	judge_top(w, top, list);
 	for (size_t i = 0; i < w->nfilter; i++)
-		pats_hits_init(&hits[i], w->filter[i].pats);
+		pats_hits_init(&l.hits[i], w->filter[i].pats);
 	while (list && rc == 0) {
 		struct pick_step *s = list;
 
 		list = s->next;
-		rc = look_into(w, &list, s, &path, hits, e);
+		rc = look_into(&l, s, e);
 		step_done(w, s);
 	}
 	for (; list; list = list->next)
 		step_done(w, list);
 	for (size_t i = 0; i < w->nfilter; i++)
-		pats_hits_clear(&hits[i]);
+		pats_hits_clear(&l.hits[i]);
+	buf_free(&l.path);
 	return rc;
 }
 
@@ -239,36 +244,40 @@ int pick_visible(struct pick_tree *t, struct arena *a, const char *path, const s
 struct globbing {
 	struct pick_tree *tree;
 	struct arena *arena;
+	struct slice name;               /* the component */
+	bool last;
 	struct pick_match *to;
 	size_t n, cap;
 };
 
-/* What in this directory matches one component. */
-static int glob_dir(struct globbing *g, const struct pick_match *dir, struct slice name, bool last, struct err **e)
+static int glob_kid(void *arg, struct pick_dir *d, const struct pick_kid *k, struct err **e)
+{
+	struct globbing *g = arg;
+	struct pick_match m;
+
+	if ((!g->last && k->file) || glob_match(g->name, slice_of(k->name)) != GLOB_YES)
+		return 0;
+	m.path = arena_printf(g->arena, "%s%s%s", d->path, d->path[0] ? "/" : "", k->name);
+	if (pick_dir_attr(d, k, &m.at, e) < 0)
+		return -1;
+	if (!g->last && m.at.type != ENTRY_DIR)
+		return 0;
+	int rc = pick_visible(g->tree, g->arena, m.path, &m.at, NULL, e);
+	if (rc)
+		return rc == PICK_MISS ? 0 : -1;
+	MEM_ROOM(g->to, g->n, g->cap);
+	g->to[g->n++] = m;
+	return 0;
+}
+
+/* What in this directory matches the component. */
+static int glob_dir(struct globbing *g, const struct pick_match *dir, struct err **e)
 {
 	AUTO(pick_dir_close) struct pick_dir d = { .fd = -1 };
 
 	if (pick_dir_open(g->tree, g->arena, dir->path, &dir->at, &d, e) < 0)
 		return -1;
-	for (size_t i = 0; i < d.n; i++) {
-		struct pick_match m;
-
-		if ((!last && d.kid[i].file) || glob_match(name, slice_of(d.kid[i].name)) != GLOB_YES)
-			continue;
-		m.path = arena_printf(g->arena, "%s%s%s", dir->path, dir->path[0] ? "/" : "", d.kid[i].name);
-		if (pick_dir_attr(&d, i, &m.at, e) < 0)
-			return -1;
-		if (!last && m.at.type != ENTRY_DIR)
-			continue;
-		int rc = pick_visible(g->tree, g->arena, m.path, &m.at, NULL, e);
-		if (rc < 0)
-			return -1;
-		if (rc == PICK_MISS)
-			continue;
-		MEM_ROOM(g->to, g->n, g->cap);
-		g->to[g->n++] = m;
-	}
-	return 0;
+	return pick_dir_each(&d, glob_kid, g, e);
 }
 
 /* Component by component, breadth first: '*' and '?' match no '/', so the depth is that of the pattern. The order of the
@@ -284,18 +293,16 @@ int pick_glob(struct pick_tree *t, struct arena *a, const char *dir, struct slic
 
 	at->path = dir;
 	while (rc == 0 && pattern.n) {
-		struct slice name;
-		bool last = !slice_cut(pattern, '/', &name, &pattern);
-
+		g.last = !slice_cut(pattern, '/', &g.name, &pattern);
 		g.to = NULL;
 		g.n = g.cap = 0;
-		rc = glob_check(name, e);
+		rc = glob_check(g.name, e);
 		for (size_t i = 0; i < n && rc == 0; i++)
-			rc = glob_dir(&g, &at[i], name, last, e);
+			rc = glob_dir(&g, &at[i], e);
 		free(at);
 		at = g.to;
 		n = g.n;
-		if (last)
+		if (g.last)
 			break;
 	}
 	if (rc) {

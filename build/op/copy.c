@@ -1,6 +1,8 @@
 /* build/op/copy.c - COPY, and what ADD shares with it: words to sources, the key (spec/dockerfile.md 9, 17.2). */
 #include "build/op/copy.h"
 
+#include <fcntl.h>
+
 #include "base/clock.h"
 #include "base/mem.h"
 #include "build/context/context.h"
@@ -14,7 +16,7 @@
 #include "parser/ignore.h"
 
 /* Changed files beyond these bytes are not read for the key alone: the pass that reads them makes the layer, too. */
-enum { READ_FOR_KEY = 8 << 20 };
+enum { READ_FOR_KEY = 8 << 20, ITEMS_IN_MEMORY = 10000 };
 
 /* ---- evaluation */
 
@@ -276,6 +278,29 @@ static void put_digest(void *cache, const struct stat *st, int64_t read_at, cons
 		statcache_put(cache, st, read_at, d);
 }
 
+/* What was selected, by name, until it is known whether the step runs: a long list in a nameless file. */
+static int keep_items(struct copy *c, const struct picked *p, int dir, struct err **e)
+{
+	AUTO(buf_freep) struct buf items = BUF_MAX(64 << 20);
+	AUTO(fd_closep) int fd = -1;
+	struct map map = { 0 };
+
+	if (picked_selected(p) > ITEMS_IN_MEMORY && dir >= 0)
+		fd = at_open_store(dir, "", O_TMPFILE | O_RDWR, 0600, NULL);
+	if (copy_items_put(p, &items, fd, e) < 0)
+		return -1;
+	c->items = (struct key_items){ .mapped = fd >= 0 };
+	if (fd < 0) {
+		c->items.bytes = arena_slice(&c->s->plan->arena, buf_view(&items));
+		return 0;
+	}
+	if (map_open(fd, &map, e) < 0)
+		return -1;
+	arena_map(&c->s->plan->arena, &map);
+	c->items.bytes = (struct slice){ map.p, map.n };
+	return 0;
+}
+
 /* Select now, with what the stat cache knows. 0, STEP_READ. */
 static int select_now(struct copy *c, struct err **e)
 {
@@ -283,19 +308,18 @@ static int select_now(struct copy *c, struct err **e)
 	AUTO(pick_tree_freep) struct pick_tree *t = x && x->dir >= 0 ? pick_tree_dir(x->dir, x->ignore) : NULL;
 	AUTO(copy_req_clear) struct copy_req r = { 0 };
 	AUTO(picked_freep) struct picked *p = NULL;
-	AUTO(buf_freep) struct buf items = BUF_MAX(1 << 30);
+	AUTO(fd_closep) int dir = store_scratch(step_app(c->s)->store, NULL);
 	struct statcache *cache = x ? context_known(x) : NULL;
 	struct view *v = NULL;
 
-	if (step_view(c->s, &v, e) < 0 || copy_req_init(c, &r, e) < 0 || pick_run(t, v, &r.req, &p, e) < 0)
+	if (step_view(c->s, &v, e) < 0 || copy_req_init(c, &r, e) < 0)
+		return -1;
+	r.req.swap = dir;
+	if (pick_run(t, v, &r.req, &p, e) < 0)
 		return -1;
 	int rc = copy_selected(p, known_digest, put_digest, cache, READ_FOR_KEY, &c->selected, e);
-	if (rc < 0)
+	if (rc < 0 || keep_items(c, p, dir, e) < 0)
 		return -1;
-	copy_items_put(p, &items);
-	if (buf_ok(&items, "list of selected files", e) < 0)
-		return -1;
-	c->items = arena_slice(&c->s->plan->arena, buf_view(&items));
 	c->known = rc == 0;
 	return rc == PICK_UNKNOWN ? STEP_READ : 0;
 }
@@ -332,8 +356,9 @@ int copy_key(struct step *s, struct keyer *k, struct err **e)
 		rc = has_remote(c) ? STEP_READ : select_now(c, e);
 	if (rc < 0)
 		return -1;
-	/* In the order in which reasons are told: the files by name first. */
-	copy_items_key(k, c->items);
+	/* In the order in which reasons are told: the files by name first. Where a file came from does not count, only where it
+	 * goes (17.2): that is in the content digest. */
+	key_list(k, "file", c->items);
 	key_text(k, "remote source", c->remote);
 	key_digest(k, "content", &c->selected);
 	return rc;

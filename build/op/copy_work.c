@@ -4,12 +4,14 @@
  * trees of layers (copy_job: everything by payload). Both end in pass().
  *
  *   answer   facts, digest of what was selected, remote text
- *   "items"  wire bytes: the list of copy_items_put(), then (dev, inode, size, mtime s ns, ctime s ns, read at, digest) per file read
+ *   "items"  the list of copy_items_put()
+ *   "read"   wire bytes: (dev, inode, size, mtime s ns, ctime s ns, read at, digest) per file read
  */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "base/map.h"
 #include "base/mem.h"
 #include "build/context/context.h"
 #include "build/op/copy.h"
@@ -17,6 +19,8 @@
 #include "build/plan.h"
 #include "build/work.h"
 #include "parser/ignore.h"
+
+enum { FLUSH = 64 << 10 };
 
 /* ---- the request */
 
@@ -77,28 +81,27 @@ int copy_selected(const struct picked *p, pick_get *get, pick_put *put, void *ar
 	return buf_ok(&tops, "list of source directories", e);
 }
 
-static void count_top(void *n, const char *name, bool archive, uint32_t mode, const struct digest *d)
-{
-	++*(uint32_t *)n;
-}
-
 static void put_top(void *out, const char *name, bool archive, uint32_t mode, const struct digest *d)
 {
 	const struct digest none = { 0 };
 
-	wire_put_str(out, *name ? name : "/");
-	wire_put_u32(out, archive ? ENTRY_FILE : ENTRY_DIR);
-	wire_put_u32(out, mode);
-	wire_put(out, (struct slice){ (const char *)(d ? d : &none)->b, sizeof(none.b) });
+	key_item_put(out, *name ? name : "/", archive ? ENTRY_FILE : ENTRY_DIR, mode, d ? d : &none);
 }
 
-void copy_items_put(const struct picked *p, struct buf *out)
+/* To the file what there is, once it is worth it. */
+static int flush(struct buf *b, int fd, size_t least, struct err **e)
+{
+	if (fd < 0 || b->n < least)
+		return 0;
+	size_t n = b->n;
+	b->n = 0;
+	return fd_write_all(fd, b->p, n, e);
+}
+
+int copy_items_put(const struct picked *p, struct buf *out, int fd, struct err **e)
 {
 	struct picked_item item;
-	uint32_t tops = 0;
 
-	picked_each_top(p, count_top, &tops);
-	wire_put_u32(out, (uint32_t)picked_selected(p) + tops);
 	picked_each_top(p, put_top, out);
 	for (size_t i = 0; i < picked_count(p); i++) {
 		struct digest d = { 0 };
@@ -110,11 +113,11 @@ void copy_items_put(const struct picked *p, struct buf *out)
 			d = *item.digest;
 		else if (item.en->link)
 			digest_of(item.en->link, strlen(item.en->link), &d);
-		wire_put_str(out, item.source ? item.source : item.en->path);
-		wire_put_u32(out, (uint32_t)item.en->type);
-		wire_put_u32(out, item.en->mode);
-		wire_put(out, (struct slice){ (const char *)d.b, sizeof(d.b) });
+		key_item_put(out, item.source ? item.source : item.en->path, (char)item.en->type, item.en->mode, &d);
+		if (flush(out, fd, FLUSH, e) < 0)
+			return -1;
 	}
+	return buf_ok(out, "list of selected files", e) < 0 ? -1 : flush(out, fd, 0, e);
 }
 
 static void get_digest(struct wire *w, struct digest *d)
@@ -126,25 +129,6 @@ static void get_digest(struct wire *w, struct digest *d)
 		memcpy(d->b, s.p, s.n);
 	else
 		w->bad = true;
-}
-
-void copy_items_key(struct keyer *k, struct slice items)
-{
-	/* Where a file came from does not count, only where it goes (17.2): that is in the content digest. */
-	struct key_field *list = key_list(k, "file");
-	struct wire w = wire_of(items);
-	struct digest d;
-
-	key_list_told(list);
-	for (uint32_t n = items.n ? wire_u32(&w) : 0; n && !w.bad; n--) {
-		AUTO(mem_freep) char *name = wire_str(&w);
-		char type = (char)wire_u32(&w);
-		uint32_t mode = wire_u32(&w);
-
-		get_digest(&w, &d);
-		if (!w.bad && name)
-			key_list_add(list, name, type, mode, &d);
-	}
 }
 
 /* ---- the pass */
@@ -159,7 +143,9 @@ struct pass {
 	const char *comp;
 	int level;
 	int64_t clamp;
-	struct buf log;                  /* files read, for the stat cache */
+	struct buf log;                  /* files read, for the stat cache: what is not in the file yet */
+	int log_fd;
+	struct err *log_error;
 	const char *remote;
 	bool by_remote;                  /* what was fetched is known by name: a kept .git never has the same bytes twice */
 };
@@ -168,7 +154,7 @@ static void log_put(void *arg, const struct stat *st, int64_t read_at, const str
 {
 	struct pass *p = arg;
 
-	if (!p->items)
+	if (!p->items || p->log_error)
 		return;
 	wire_put_u64(&p->log, st->st_dev);
 	wire_put_u64(&p->log, st->st_ino);
@@ -179,6 +165,7 @@ static void log_put(void *arg, const struct stat *st, int64_t read_at, const str
 	wire_put_i64(&p->log, st->st_ctim.tv_nsec);
 	wire_put_i64(&p->log, read_at);
 	wire_put(&p->log, (struct slice){ (const char *)d->b, sizeof(d->b) });
+	(void)flush(&p->log, p->log_fd, FLUSH, &p->log_error);
 }
 
 static bool cache_get(void *arg, const struct stat *st, struct digest *ret)
@@ -188,22 +175,32 @@ static bool cache_get(void *arg, const struct stat *st, struct digest *ret)
 	return p->cache && statcache_get(p->cache, st, ret);
 }
 
-static int write_items(const struct pass *p, const struct picked *picked, struct err **e)
+static int write_items(struct pass *p, const struct picked *picked, struct err **e)
 {
-	AUTO(buf_freep) struct buf b = BUF_MAX(1 << 30);
+	AUTO(buf_freep) struct buf b = BUF_MAX(1 << 20);
 	AUTO(fd_closep) int fd = at_open_store(p->dir, "items", O_WRONLY | O_CREAT | O_EXCL, 0600, e);
 
-	if (fd < 0)
-		return -1;
-	if (picked)
-		copy_items_put(picked, &b);
-	else
-		wire_put_u32(&b, 0);
-	if (buf_ok(&b, "list of selected files", e) < 0 || buf_ok(&p->log, "list of read files", e) < 0)
-		return -1;
-	if (fd_write_all(fd, b.p, b.n, e) < 0 || fd_write_all(fd, p->log.p, p->log.n, e) < 0)
+	if (fd < 0 || (picked && copy_items_put(picked, &b, fd, e) < 0))
 		return -1;
 	return fd_close(&fd, "list of selected files", e);
+}
+
+static int log_end(struct pass *p, struct err **e)
+{
+	if (!p->log_error)
+		(void)flush(&p->log, p->log_fd, 0, &p->log_error);
+	if (p->log_error) {
+		*e = take(&p->log_error);
+		return -1;
+	}
+	return fd_close(&p->log_fd, "list of read files", e);
+}
+
+static void pass_clear(struct pass *p)
+{
+	fd_closep(&p->log_fd);
+	buf_free(&p->log);
+	err_free(p->log_error);
 }
 
 /* Select, read and pack, then say what it was. */
@@ -217,14 +214,16 @@ static int pass(struct pass *p, struct buf *out, struct err **e)
 	};
 	struct pack_facts facts;
 
-	if (pick_run(p->tree, p->target, p->req, &picked, e) < 0)
+	p->req->swap = p->dir;
+	if (p->items)
+		p->log_fd = at_open_store(p->dir, "read", O_WRONLY | O_CREAT | O_EXCL, 0600, e);
+	if ((p->items && p->log_fd < 0) || pick_run(p->tree, p->target, p->req, &picked, e) < 0)
 		return -1;
 	if (picked_archives(picked)) {
 		p->req->spool = p->dir;
 		if (pick_run(p->tree, p->target, p->req, &unpacked, e) < 0)
 			return -1;
 	}
-	p->log = (struct buf)BUF_MAX(1 << 30);
 	pack.src = picked_entries(unpacked ? unpacked : picked, log_put, p);
 	if (pack_run(&pack, &facts, e) < 0)
 		return -1;
@@ -233,9 +232,8 @@ static int pass(struct pass *p, struct buf *out, struct err **e)
 		return -1;
 	if (p->by_remote)
 		digest_of(p->remote, strlen(p->remote), &facts.content);
-	if (p->items && write_items(p, p->by_remote ? NULL : picked, e) < 0)
+	if (p->items && (log_end(p, e) < 0 || write_items(p, p->by_remote ? NULL : picked, e) < 0))
 		return -1;
-	buf_free(&p->log);
 	pack_facts_put(out, &facts);
 	wire_put_str(out, p->remote);
 	return 0;
@@ -266,8 +264,8 @@ int copy_child(void *arg, struct job_self *self, struct buf *out, struct err **e
 			rc = copy_fetch(c, i, dir, path, &remote[i], &r.source[i], &told, e);
 		kept |= remote[i].kept;
 	}
-	struct pass p = {
-		.dir = dir, .tree = t, .target = v, .req = &r.req, .cache = x ? x->known : NULL, .items = true, .comp = c->comp,
+	AUTO(pass_clear) struct pass p = {
+		.log = BUF_MAX(1 << 20), .log_fd = -1, .dir = dir, .tree = t, .target = v, .req = &r.req, .cache = x ? x->known : NULL, .items = true, .comp = c->comp,
 		.level = c->level, .clamp = step_clamp(c->s), .remote = told.n ? told.p : NULL, .by_remote = by_remote && kept,
 	};
 	if (rc == 0)
@@ -278,35 +276,51 @@ int copy_child(void *arg, struct job_self *self, struct buf *out, struct err **e
 	return rc;
 }
 
-static int remember(struct copy *c, struct wire *w)
+/* What was read, into the stat cache. */
+static int remember(struct copy *c, struct slice read)
 {
 	struct context *x = copy_context(c);
 	struct statcache *cache = x ? context_known(x) : NULL;
+	struct wire w = wire_of(read);
+	const char *cold = read.p;
 
-	while (w->rest.n && !w->bad) {
+	while (cache && w.rest.n && !w.bad) {
 		struct stat st = { 0 };
 		struct digest d;
 
-		st.st_dev = wire_u64(w);
-		st.st_ino = wire_u64(w);
-		st.st_size = (off_t)wire_u64(w);
-		st.st_mtim.tv_sec = wire_i64(w);
-		st.st_mtim.tv_nsec = wire_i64(w);
-		st.st_ctim.tv_sec = wire_i64(w);
-		st.st_ctim.tv_nsec = wire_i64(w);
-		int64_t read_at = wire_i64(w);
-		get_digest(w, &d);
-		if (cache && !w->bad)
+		st.st_dev = wire_u64(&w);
+		st.st_ino = wire_u64(&w);
+		st.st_size = (off_t)wire_u64(&w);
+		st.st_mtim.tv_sec = wire_i64(&w);
+		st.st_mtim.tv_nsec = wire_i64(&w);
+		st.st_ctim.tv_sec = wire_i64(&w);
+		st.st_ctim.tv_nsec = wire_i64(&w);
+		int64_t read_at = wire_i64(&w);
+		get_digest(&w, &d);
+		if (!w.bad)
 			statcache_put(cache, &st, read_at, &d);
+		if (w.rest.p - cold > MAP_STRIDE) {
+			map_cool(cold, w.rest.p);
+			cold = w.rest.p;
+		}
 	}
-	return w->bad ? -1 : 0;
+	return w.bad ? -1 : 0;
+}
+
+static int map_made(struct copy *c, const char *name, struct map *ret, struct err **e)
+{
+	struct step *s = c->s;
+	AUTO(mem_freep) char *path = mem_printf("%s/%s", s->tmp, name);
+	AUTO(fd_closep) int fd = at_open_store(store_fd(step_app(s)->store), path, O_RDONLY, 0, e);
+
+	return fd < 0 ? -1 : map_open(fd, ret, e);
 }
 
 int copy_answer(struct copy *c, struct slice out, struct pack_facts *facts, struct err **e)
 {
 	struct step *s = c->s;
-	AUTO(buf_freep) struct buf b = BUF_MAX((size_t)2 << 30);
-	AUTO(mem_freep) char *path = mem_printf("%s/items", s->tmp);
+	AUTO(map_clear) struct map read = { 0 };
+	struct map items = { 0 };
 	struct wire w = wire_of(out);
 
 	pack_facts_get(&w, facts);
@@ -318,18 +332,13 @@ int copy_answer(struct copy *c, struct slice out, struct pack_facts *facts, stru
 	if (copy_mapped(c))
 		return 0;
 	c->remote = remote ? arena_str(&s->plan->arena, slice_of(remote)) : NULL;
-	int rc = at_read(store_fd(step_app(s)->store), path, &b, e);
-	if (rc)
-		return rc < 0 ? -1 : err_set(e, ERR_BUG, "a copy left no list of files");
-	w = wire_of(buf_view(&b));
-	for (uint32_t n = wire_u32(&w); n && !w.bad; n--) {
-		wire_get(&w);
-		wire_u32(&w);
-		wire_u32(&w);
-		wire_get(&w);
-	}
-	c->items = arena_slice(&s->plan->arena, (struct slice){ b.p, b.n - w.rest.n });
-	return remember(c, &w) < 0 ? err_set(e, ERR_BUG, "the list of a copy's files is damaged") : 0;
+	if (map_made(c, "items", &items, e) < 0)
+		return -1;
+	arena_map(&s->plan->arena, &items);
+	c->items = (struct key_items){ { items.p, items.n }, true };
+	if (map_made(c, "read", &read, e) < 0)
+		return -1;
+	return remember(c, (struct slice){ read.p, read.n }) < 0 ? err_set(e, ERR_BUG, "the list of a copy's files is damaged") : 0;
 }
 
 /* ---- for trees of layers */
@@ -485,8 +494,8 @@ static int told_run(struct told *t, struct buf *out, struct err **e)
 		rc = layers[i] < 0 ? -1 : rc;
 	}
 	AUTO(pick_tree_freep) struct pick_tree *tree = pick_tree_view(source, layers);
-	struct pass p = {
-		.dir = dir, .tree = tree, .target = target, .req = &t->r.req, .comp = t->comp, .level = (int)t->level, .clamp = t->clamp,
+	AUTO(pass_clear) struct pass p = {
+		.log = BUF_MAX(0), .log_fd = -1, .dir = dir, .tree = tree, .target = target, .req = &t->r.req, .comp = t->comp, .level = (int)t->level, .clamp = t->clamp,
 	};
 	if (rc == 0)
 		rc = pass(&p, out, e);

@@ -2,8 +2,8 @@
  *
  * Data:   eval fills a struct copy. key() selects in the main process, with digests from the stat cache. What it does not know is read by
  *         exec's one pass, in a child: a fork of us for contexts, a mapped worker for stages and images. The pass answers with the facts of the
- *         layer and the digest of what was selected; for contexts also, in the file "items", with every selected file and what the
- *         stat cache should remember. Then key() is asked again and knows.
+ *         layer and the digest of what was selected; for contexts also, in the files "items" and "read", with every selected file and
+ *         what the stat cache should remember. Then key() is asked again and knows.
  * Owns:   everything lives in the plan's arena.
  */
 #pragma once
@@ -37,7 +37,7 @@ struct copy {
 	/* after the pass, or when nothing had to be read */
 	bool known;
 	struct digest selected;
-	struct slice items;              /* copy_items_put()'s */
+	struct key_items items;          /* copy_items_put()'s */
 	const char *remote;              /* what remote sources turned out to be; NULL */
 	/* while it runs */
 	const char *comp;
@@ -63,9 +63,8 @@ int64_t copy_now(const struct copy *c);
 /* ---- copy_work.c: the pass */
 /* What is selected, as one digest: content and names, with the attributes of source directories (17.2). PICK_UNKNOWN. */
 int copy_selected(const struct picked *p, pick_get *get, pick_put *put, void *arg, uint64_t most, struct digest *ret, struct err **e);
-/* The selected things for reasons: (name, type, mode, digest) each. */
-void copy_items_put(const struct picked *p, struct buf *out);
-void copy_items_key(struct keyer *k, struct slice items);
+/* The selected things for reasons, as a key's list: to the file, or at its end in out when fd is -1. */
+int copy_items_put(const struct picked *p, struct buf *out, int fd, struct err **e);
 /* A request for pick_run() from the instruction, without trees. Free with copy_req_clear(). */
 struct copy_req {
 	struct pick_req req;

@@ -86,7 +86,7 @@ struct given {
 	} file[3];
 };
 
-static void make_key(struct keyer *k, const struct given *g)
+static void make_key(struct keyer *k, struct buf *items, const struct given *g)
 {
 	struct digest parent = tmpstore_digest(g->parent);
 
@@ -95,12 +95,13 @@ static void make_key(struct keyer *k, const struct given *g)
 	key_text(k, "argument", g->command);
 	if (g->arg)
 		key_text(k, "argument VER", g->arg);
-	struct key_field *files = key_list(k, "files");
+	buf_reset(items);
 	for (size_t i = 0; i < countof(g->file) && g->file[i].name; i++) {
 		struct digest d = tmpstore_digest(g->file[i].content);
 
-		key_list_add(files, g->file[i].name, 'f', g->file[i].mode, &d);
+		key_item_put(items, g->file[i].name, 'f', g->file[i].mode, &d);
 	}
+	key_list(k, "files", (struct key_items){ .bytes = buf_view(items) });
 }
 
 static void reasons(struct store *s)
@@ -138,15 +139,16 @@ static void reasons(struct store *s)
 	struct digest key = tmpstore_digest("key3");
 	struct step_record r = { .empty = true };
 	struct keyer k;
+	AUTO(buf_freep) struct buf items = BUF_MAX(1000);
 	bool parent_only = true;
 
 	for (size_t i = 0; i < countof(cases); i++) {
 		AUTO(buf_freep) struct buf why = BUF_MAX(1000);
 
-		make_key(&k, &before);
+		make_key(&k, &items, &before);
 		steps_save(s, &key, NULL, &k, SLOT, &r, NULL);
 		key_clear(&k);
-		make_key(&k, &cases[i].now);
+		make_key(&k, &items, &cases[i].now);
 		steps_why(s, SLOT, &k, &why, &parent_only, NULL);
 		key_clear(&k);
 		is_str(why.p, cases[i].why, cases[i].name);
@@ -154,7 +156,7 @@ static void reasons(struct store *s)
 	}
 
 	AUTO(buf_freep) struct buf why = BUF_MAX(1000);
-	make_key(&k, &before);
+	make_key(&k, &items, &before);
 	steps_why(s, SLICE_LIT("elsewhere"), &k, &why, &parent_only, NULL);
 	is_str(why.p, "first build of this step", "a place that was never built");
 
