@@ -122,7 +122,7 @@ int main(void)
 	only_statcache(s, path);
 	AUTO(buf_freep) struct buf whole = BUF_MAX(64 << 20);
 	at_read(s->fd, path, &whole, NULL);
-	ok(whole.n > 1000, "the file is there");
+	ok(whole.n > 100, "the file is there");
 	bool survived = true, lied = false;
 	struct digest want = tmpstore_digest("4");
 	for (int i = 0; i < 200; i++) {
