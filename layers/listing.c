@@ -2,19 +2,21 @@
 #include "layers/listing.h"
 
 #include "base/fd.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "layers/listing_format.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
+enum { LARGE = 4 << 20, WARM_MOST = 16384 };
+
 struct listing {
-	const char *map;
-	size_t size;
+	struct map map;
 	struct head head;                /* host order */
 	const uint64_t *index;
 	struct xattr *xattr;
+	size_t *warm;                    /* of a large one: look-ups since pages were given back */
 };
 
 static int damaged(struct err **e, const char *what)
@@ -30,9 +32,16 @@ static void head_swap(struct head *h)
 		w[i] = le64toh(w[i]);
 }
 
+/* Look-ups mostly come in layer order: what they need next is near, the rest of a large listing can go. */
+static void cool(const struct listing *l)
+{
+	if (l->warm && ++*l->warm % WARM_MOST == 0)
+		map_cool(l->map.p, l->map.p + l->map.n);
+}
+
 static const struct record *record_at(const struct listing *l, uint64_t i)
 {
-	return (const struct record *)(l->map + le64toh(l->index[i]));
+	return (const struct record *)(l->map.p + le64toh(l->index[i]));
 }
 
 /* Does record i lie in the file, with all its strings? Fills its part of l->xattr. */
@@ -69,19 +78,26 @@ static int record_check(struct listing *l, uint64_t i, struct err **e)
 	return 0;
 }
 
+static void sum_piece(void *sum, struct slice piece)
+{
+	*(uint64_t *)sum = sum_add(*(uint64_t *)sum, piece.p, piece.n);
+}
+
 static int head_check(const struct listing *l, struct err **e)
 {
 	const struct head *h = &l->head;
+	uint64_t sum = 0;
 
 	if (memcmp(h->magic, magic, sizeof(magic)) != 0 || h->version != VERSION)
 		return damaged(e, "its first bytes");
-	if (h->size != l->size || h->index % 8 || h->index < sizeof(*h) || h->index > l->size ||
-	    h->count > (l->size - h->index) / 8 || h->nxattr > l->size / 8)
+	if (h->size != l->map.n || h->index % 8 || h->index < sizeof(*h) || h->index > l->map.n ||
+	    h->count > (l->map.n - h->index) / 8 || h->nxattr > l->map.n / 8)
 		return damaged(e, "its size");
 	for (unsigned i = 0; i < NTEXT; i++)
 		if (h->text[i].at > h->index || h->text[i].n > h->index - h->text[i].at)
 			return damaged(e, "a text");
-	if (sum_add(sum_add(0, l->map + sizeof(*h), l->size - sizeof(*h)), l->map, sizeof(*h) - 8) != h->sum)
+	map_each((struct slice){ l->map.p + sizeof(*h), l->map.n - sizeof(*h) }, l->warm, sum_piece, &sum);
+	if (sum_add(sum, l->map.p, sizeof(*h) - 8) != h->sum)
 		return damaged(e, "its checksum");
 	return 0;
 }
@@ -101,20 +117,21 @@ int listing_open(int take_fd, struct listing **ret, struct err **e)
 		return err_errno(e, ERR_HOST, errno, "cannot look at a layer listing");
 	if (!S_ISREG(st.st_mode) || st.st_size < (off_t)sizeof(struct head) || st.st_size % 8)
 		return damaged(e, "its size");
-	void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
-		return err_errno(e, ERR_HOST, errno, "cannot read a layer listing");
-	l->map = map;
-	l->size = (size_t)st.st_size;
-	memcpy(&l->head, map, sizeof(l->head));
+	if (map_open(fd, &l->map, e) < 0)
+		return err_wrap(e, "cannot read a layer listing");
+	if (l->map.n > LARGE)
+		l->warm = mem_zalloc(sizeof(*l->warm));
+	memcpy(&l->head, l->map.p, sizeof(l->head));
 	head_swap(&l->head);
 	if (head_check(l, e) < 0)
 		return -1;
-	l->index = (const uint64_t *)(l->map + l->head.index);
+	l->index = (const uint64_t *)(l->map.p + l->head.index);
 	l->xattr = mem_array(l->head.nxattr ? l->head.nxattr : 1, sizeof(*l->xattr));
-	for (uint64_t i = 0; i < l->head.count; i++)
+	for (uint64_t i = 0; i < l->head.count; i++) {
+		cool(l);
 		if (record_check(l, i, e) < 0)
 			return -1;
+	}
 	*ret = take(&l);
 	return 0;
 }
@@ -123,8 +140,8 @@ void listing_close(struct listing *l)
 {
 	if (!l)
 		return;
-	if (l->map)
-		munmap((void *)l->map, l->size);
+	map_clear(&l->map);
+	mem_freep(&l->warm);
 	mem_freep(&l->xattr);
 	mem_freep(&l);
 }
@@ -139,6 +156,7 @@ void listing_at(const struct listing *l, uint64_t i, struct entry *ret)
 	const struct record *r = record_at(l, i);
 	uint16_t nlink = le16toh(r->link);
 
+	cool(l);
 	*ret = (struct entry){
 		.type = (enum entry_type)r->type,
 		.path = record_path(r),
@@ -166,6 +184,7 @@ uint64_t listing_seek(const struct listing *l, const char *path, bool behind)
 {
 	uint64_t low = 0, high = l->head.count;
 
+	cool(l);
 	while (low < high) {
 		uint64_t mid = low + (high - low) / 2;
 		int c = entry_path_cmp(record_path(record_at(l, mid)), path);
@@ -201,7 +220,7 @@ bool listing_text(const struct listing *l, const char *path, struct slice *ret)
 	for (unsigned i = 0; i < NTEXT; i++) {
 		if (strcmp(text_path[i], path) != 0 || !l->head.text[i].at)
 			continue;
-		*ret = (struct slice){ l->map + l->head.text[i].at, l->head.text[i].n };
+		*ret = (struct slice){ l->map.p + l->head.text[i].at, l->head.text[i].n };
 		return true;
 	}
 	return false;

@@ -5,7 +5,7 @@
  *         layer in the making; it answers what the merged tree looks like without a mount.
  * Owns:   a view owns its listings; answers borrow from it.
  * Fails:  a damaged listing is ERR_HOST "damaged" (checksum in the file): the caller makes it again.
- * Bounds: a listing is mapped, never loaded; symlinks followed at most 40 times.
+ * Bounds: a listing is mapped, never loaded, and of a large one pages are given back; symlinks followed at most 40 times.
  */
 #pragma once
 #include "layers/entry.h"

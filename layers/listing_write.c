@@ -2,12 +2,12 @@
 #include "layers/listing.h"
 
 #include "base/fd.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "layers/listing_format.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 enum {
@@ -15,6 +15,7 @@ enum {
 	RECORD_MOST = 256 << 10,         /* paths and 128 KiB of xattrs */
 	TEXT_MOST = 10 << 20,
 	ROUNDS_MOST = 40,
+	WARM_MOST = 32768,               /* records looked at */
 	ENTRIES_MOST = 4000000,
 };
 
@@ -30,7 +31,9 @@ struct listed {
 	size_t n, cap;
 	uint32_t seq;
 	struct buf last;                 /* path of the last record: mostly they come in order */
+	enum entry_type last_type;
 	bool sorted;
+	bool odd;                        /* something lies below what is no directory */
 	int text;                        /* which text is coming, -1: none */
 	uint64_t left;
 	struct buf record;
@@ -149,8 +152,12 @@ static int listed_entry(struct sink *s, const struct entry *en, struct err **e)
 {
 	struct listed *k = container_of(s, struct listed, sink);
 
-	if (k->n && entry_path_cmp(k->last.p, en->path) >= 0)
-		k->sorted = false;
+	if (k->n && k->sorted) {
+		k->sorted = entry_path_cmp(k->last.p, en->path) < 0;
+		k->odd |= rank(k->last_type) == 0 && k->last_type != ENTRY_DIR && strncmp(k->last.p, en->path, k->last.n) == 0 &&
+			  en->path[k->last.n] == '/';
+	}
+	k->last_type = en->type;
 	buf_reset(&k->last);
 	buf_add(&k->last, en->path, strlen(en->path));
 	k->text = -1;
@@ -182,10 +189,22 @@ static int listed_data(struct sink *s, const void *p, size_t n, struct err **e)
 
 /* ---- from order of arrival to layer order */
 
-static int by_path(const void *a, const void *b, void *map)
+/* What was written, read back. Pages are given back now and then: mostly the order is nearly right, so the next records are near. */
+struct back {
+	struct map map;
+	size_t warm;
+};
+
+static const struct record *rec(struct back *b, uint64_t at)
 {
-	const struct record *x = (const struct record *)((const char *)map + *(const uint64_t *)a);
-	const struct record *y = (const struct record *)((const char *)map + *(const uint64_t *)b);
+	if (++b->warm % WARM_MOST == 0)
+		map_cool(b->map.p, b->map.p + b->map.n);
+	return (const struct record *)(b->map.p + at);
+}
+
+static int by_path(const void *a, const void *b, void *back)
+{
+	const struct record *x = rec(back, *(const uint64_t *)a), *y = rec(back, *(const uint64_t *)b);
 	int c = entry_path_cmp(record_path(x), record_path(y));
 
 	if (c == 0)
@@ -195,18 +214,18 @@ static int by_path(const void *a, const void *b, void *map)
 	return c;
 }
 
-static const struct record *rec(const char *map, uint64_t at)
+static void back_clear(struct back *b)
 {
-	return (const struct record *)(map + at);
+	map_clear(&b->map);
 }
 
 /* Later ones of a name win. */
-static void drop_duplicates(struct listed *k, const char *map)
+static void drop_duplicates(struct listed *k, struct back *back)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < k->n; i++) {
-		const struct record *r = rec(map, k->index[i]), *next = i + 1 < k->n ? rec(map, k->index[i + 1]) : NULL;
+		const struct record *r = rec(back, k->index[i]), *next = i + 1 < k->n ? rec(back, k->index[i + 1]) : NULL;
 
 		if (next && rank(r->type) == rank(next->type) && strcmp(record_path(r), record_path(next)) == 0)
 			continue;
@@ -252,7 +271,7 @@ static int put_moved(struct listed *k, const struct record *r, struct slice path
 
 /* An archive may put entries below what is no directory: a symlink that came before is followed, as when it is unpacked;
  * anything that came later replaced the directory and all in it. Returns the number of paths that were rewritten. */
-static int settle_parents(struct listed *k, const char *map, struct err **e)
+static int settle_parents(struct listed *k, struct back *back, struct err **e)
 {
 	AUTO(buf_freep) struct buf path = BUF_MAX(8192);
 	const struct record *block = NULL;
@@ -260,7 +279,7 @@ static int settle_parents(struct listed *k, const char *map, struct err **e)
 	int moved = 0;
 
 	for (size_t i = 0; i < all; i++) {
-		const struct record *r = rec(map, k->index[i]);
+		const struct record *r = rec(back, k->index[i]);
 		size_t len = block ? le16toh(block->path) : 0;
 
 		if (!block || strncmp(record_path(block), record_path(r), len) != 0 || record_path(r)[len] != '/') {
@@ -282,23 +301,16 @@ static int settle_parents(struct listed *k, const char *map, struct err **e)
 
 static int settle(struct listed *k, struct err **e)
 {
-	for (unsigned round = 0; k->n > 0; round++) {
-		void *map;
-		size_t size;
-		int moved;
+	for (unsigned round = 0; !k->sorted || k->odd; round++) {
+		AUTO(back_clear) struct back back = { 0 };
 
-		if (spool_flush(k, e) < 0)
+		if (spool_flush(k, e) < 0 || map_open(k->fd, &back.map, e) < 0)
 			return -1;
-		size = k->at;
-		map = mmap(NULL, size, PROT_READ, MAP_SHARED, k->fd, 0);
-		if (map == MAP_FAILED)
-			return err_errno(e, ERR_HOST, errno, "cannot read a layer listing back");
 		if (!k->sorted) {
-			qsort_r(k->index, k->n, sizeof(*k->index), by_path, map);
-			drop_duplicates(k, map);
+			qsort_r(k->index, k->n, sizeof(*k->index), by_path, &back);
+			drop_duplicates(k, &back);
 		}
-		moved = settle_parents(k, map, e);
-		munmap(map, size);
+		int moved = settle_parents(k, &back, e);
 		if (moved <= 0)
 			return moved;
 		if (round >= ROUNDS_MOST)
