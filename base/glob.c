@@ -98,6 +98,26 @@ int glob_check(struct slice pattern, struct err **e)
 	return err_hint(e, "close every '[', and write '\\' only in front of another character");
 }
 
+bool glob_cut(struct slice pattern, struct slice *component, struct slice *rest)
+{
+	size_t at = 0, n = 0;
+
+	for (; at < pattern.n && pattern.p[at] != '/'; n = at) {
+		if (pattern.p[at] == '[') {
+			if (class_match(pattern, &at, 0) < 0)
+				break;
+			continue;
+		}
+		/* An escaped '/' is one. */
+		if (pattern.p[at] == '\\' && at + 1 < pattern.n && pattern.p[++at] == '/')
+			break;
+		at++;
+	}
+	*component = (struct slice){ pattern.p, n };
+	*rest = slice_skip(pattern, at < pattern.n ? at + 1 : at);
+	return at < pattern.n;
+}
+
 /* One step of the pattern at *p against the character at *n. False: no match; both move otherwise. */
 static bool glob_step(struct slice pattern, size_t *p, struct slice name, size_t *n)
 {

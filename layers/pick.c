@@ -306,7 +306,7 @@ static int put_source(struct applying *a, struct err **e)
 	const char *base = "";
 	size_t n = 0;
 
-	if (!glob_has_meta(buf_view(&a->path))) {
+	if (a->p->req->literal || !glob_has_meta(buf_view(&a->path))) {
 		split_last(&a->p->arena, a->path.p, &base);
 		return put_path(a, a->path.p, base, false, e);
 	}

@@ -42,6 +42,7 @@ struct pick_req {
 	const char *chmod;               /* octal or symbolic text, NULL: none */
 	const struct pats *exclude;      /* NULL: none */
 	bool parents;                    /* --parents */
+	bool literal;                    /* paths of sources are no patterns */
 	bool link;                       /* --link: the target is taken as empty */
 	int64_t now;                     /* mtime for what has none */
 	int spool;                       /* directory fd where archives may be unpacked (the packer's tmp); -1: they are only noted,

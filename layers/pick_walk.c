@@ -293,7 +293,7 @@ int pick_glob(struct pick_tree *t, struct arena *a, const char *dir, struct slic
 
 	at->path = dir;
 	while (rc == 0 && pattern.n) {
-		g.last = !slice_cut(pattern, '/', &g.name, &pattern);
+		g.last = !glob_cut(pattern, &g.name, &pattern);
 		g.to = NULL;
 		g.n = g.cap = 0;
 		rc = glob_check(g.name, e);

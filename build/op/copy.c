@@ -109,6 +109,8 @@ int copy_eval_words(struct eval *ev, const struct instr *in, copy_classify *clas
 	if (c->chmod && pick_chmod_check(c->chmod, e) < 0)
 		return bad(ev, in, instr_flag(in, "chmod")->at, e);
 	c->parents = instr_flag_bool(in, "parents", false);
+	/* The source of a mount is expanded already, and no pattern (8.6). */
+	c->literal = ev->stage->hidden;
 	/* Together with --chmod it is silently an ordinary copy (9.9). */
 	c->link = instr_flag_bool(in, "link", false) && !c->chmod;
 	for (size_t i = 0; i + 1 < in->narg; i++) {
@@ -117,7 +119,8 @@ int copy_eval_words(struct eval *ev, const struct instr *in, copy_classify *clas
 		if (doc_of(in, i))
 			continue;
 		s->word = &in->arg[i];
-		if (eval_expand(ev, in, in->arg[i].text, in->arg[i].at, &s->text, e) < 0 || classify(ev, in, &in->arg[i], s, e) < 0)
+		s->text = s->word->text;
+		if (!c->literal && (eval_expand(ev, in, in->arg[i].text, in->arg[i].at, &s->text, e) < 0 || classify(ev, in, &in->arg[i], s, e) < 0))
 			return -1;
 		c->nsource++;
 	}

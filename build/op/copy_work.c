@@ -57,7 +57,7 @@ int copy_req_init(const struct copy *c, struct copy_req *ret, struct err **e)
 	}
 	ret->req = (struct pick_req){
 		.source = ret->source, .nsource = c->nsource, .dest = c->dest, .chmod = c->chmod, .parents = c->parents, .link = c->link,
-		.now = now, .spool = -1,
+		.literal = c->literal, .now = now, .spool = -1,
 	};
 	for (size_t i = 0; i < c->nexclude; i++)
 		if (add_exclude(ret, c->exclude[i], e) < 0)
@@ -372,7 +372,7 @@ int copy_job_put(struct buf *b, const struct copy *c, char **dirs, size_t ndirs,
 		wire_put_str(b, dirs[i]);
 	wire_put_str(b, c->dest);
 	wire_put_str(b, c->chmod);
-	wire_put_u32(b, (uint32_t)c->parents | (uint32_t)c->link << 1 | (uint32_t)r.req.has_owner << 2);
+	wire_put_u32(b, (uint32_t)c->parents | (uint32_t)c->link << 1 | (uint32_t)r.req.has_owner << 2 | (uint32_t)r.req.literal << 3);
 	wire_put_u32(b, r.req.uid);
 	wire_put_u32(b, r.req.gid);
 	wire_put_i64(b, r.req.now);
@@ -450,6 +450,7 @@ static int told_get(struct told *t, struct wire *w, struct err **e)
 	q->parents = bits & 1;
 	q->link = bits & 2;
 	q->has_owner = bits & 4;
+	q->literal = bits & 8;
 	q->uid = wire_u32(w);
 	q->gid = wire_u32(w);
 	q->now = wire_i64(w);

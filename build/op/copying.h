@@ -28,6 +28,7 @@ struct copy {
 	const char *const *exclude;
 	size_t nexclude;
 	bool parents, link;
+	bool literal;                    /* the words stand for themselves */
 	struct tree_ref *from;           /* NULL: the main context */
 	/* ADD */
 	bool unpack, unpack_remote;      /* local archives; --unpack=true */

@@ -169,6 +169,17 @@ EOT
 unlike "$(tree bind)" '^(etc/resolv.conf|etc/hosts|dev/pipes|dev/shm|run/secrets)' "8.2 nothing of what was mounted is in a layer"
 refused "8.6 a source that is not there" 'no-such' <<<$'FROM busybox:1.35\nRUN --mount=source=no-such,target=/x true'
 refused "8.6 a source that is not there, in a stage" 'no-such' <<<$'FROM busybox:1.35 AS a\nFROM busybox:1.35\nRUN --mount=from=a,source=/no-such,target=/x true'
+mkdir -p "$T/exact"
+printf 1 >"$T/exact/d\$V"
+printf 2 >"$T/exact/a*b"
+printf 3 >"$T/exact/axb"
+dockerfile exact <<'EOT'
+FROM busybox:1.35
+ARG V=x
+RUN --mount=source=d\\$V,target=/m --mount=source=a*b,target=/n cat /m /n > /o
+EOT
+made "8.6 the source of a bind" exact
+is "$(file exact o)" 12 "8.6 is expanded once, and no pattern"
 
 # ---- 8.6: caches
 dockerfile cache <<'EOT'

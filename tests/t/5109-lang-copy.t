@@ -181,6 +181,8 @@ printf 3 >src/file
 printf 4 >'q/*'
 printf 5 >'q/[x'
 printf 6 >q/.hidden
+mkdir -p q1/in
+printf 7 >q1/in/xay
 ln -s file src/link
 ln src/file src/hard
 printf S >src/suid
@@ -206,6 +208,7 @@ COPY src/sub src/exist /n7/
 COPY src/link /n8/
 COPY q/[*] q/[[]x /n9/
 COPY q/* /n10/
+COPY q[1/]/in/x[a/b]y /n15/
 COPY --link src/file /ln/deep/x
 COPY --link src/file ln2/
 COPY --link --chown=9:9 src /real
@@ -293,7 +296,7 @@ n5/sub/f f 0644 0:0 "1"
 n5/suid f 0755 0:0 "S"
 n6 f 5774 0:0 "S"
 EOT
-same "9.2, 9.3 sources; 2.9.5 documents" "$(some 'n7|n8|n9|n10|n12|n13|n14')" <<'EOT'
+same "9.2, 9.3 sources; 2.9.5 documents" "$(some 'n7|n8|n9|n10|n12|n13|n14|n15')" <<'EOT'
 n10 d 0755 0:0
 n10/* f 0644 0:0 "4"
 n10/.hidden f 0644 0:0 "6"
@@ -307,6 +310,8 @@ n13/x f 0711 3:3 "b$"
 n14 d 0755 0:0
 n14/f f 0644 0:0 "1"
 n14/file f 0644 0:0 "3"
+n15 d 0755 0:0
+n15/xay f 0644 0:0 "7"
 n7 d 0755 0:0
 n7/f f 0644 0:0 "1"
 n7/g f 0644 0:0 "2"

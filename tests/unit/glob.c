@@ -255,10 +255,34 @@ static void run_hard(void)
 	   "escaped wildcards are none");
 }
 
+/* Components, joined by '|'. */
+static const struct { const char *pattern, *want; } cuts[] = {
+	{ "a", "a" },
+	{ "a*/b?/c", "a*|b?|c" },
+	{ "x[a/b]y/z", "x[a/b]y|z" },
+	{ "[^\\]/a]/[[/]", "[^\\]/a]|[[/]" },
+	{ "a\\/*/\\[/b", "a|*|\\[|b" },
+};
+
+static void run_cut(size_t i)
+{
+	AUTO(buf_freep) struct buf got = BUF_MAX(256);
+	struct slice rest = slice_of(cuts[i].pattern), one;
+	bool more = true;
+
+	while (more) {
+		more = glob_cut(rest, &one, &rest);
+		buf_printf(&got, "%s%.*s", got.n ? "|" : "", SLICE_F(one));
+	}
+	is_str(got.p, cuts[i].want, cuts[i].pattern);
+}
+
 int main(void)
 {
 	for (size_t i = 0; i < countof(globs); i++)
 		run_glob(i);
+	for (size_t i = 0; i < countof(cuts); i++)
+		run_cut(i);
 	for (size_t i = 0; i < countof(ones); i++)
 		run_one(i);
 	for (size_t i = 0; i < countof(verdicts); i++)
