@@ -48,6 +48,7 @@ struct hop_curl {
 	struct curl_slist *header;
 	char *proxy;
 	bool cut;                        /* enough of an error's body was read */
+	size_t headers;                  /* bytes of header lines, of 1xx answers and trailers too */
 	char why[CURL_ERROR_SIZE];
 };
 
@@ -120,6 +121,11 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 	struct hop *p = arg;
 	struct slice s = { line, size * n };
 
+	p->curl->headers += n;
+	if (p->curl->headers > HEADERS_MAX) {
+		err_set(&p->err, p->kind, "%s sent more than 256 KiB of headers", p->url->host);
+		return 0;
+	}
 	while (s.n && (s.p[s.n - 1] == '\n' || s.p[s.n - 1] == '\r'))
 		s.n--;
 	if (slice_starts(s, "HTTP/")) {                  /* a new answer: what came before was 1xx */
@@ -134,10 +140,6 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 	}
 	buf_slice(&p->headers, s);
 	buf_char(&p->headers, '\n');
-	if (p->headers.over) {
-		err_set(&p->err, p->kind, "%s sent more than 256 KiB of headers", p->url->host);
-		return 0;
-	}
 	return n;
 }
 
@@ -316,7 +318,7 @@ int http_start(struct http *h, struct hop *p, struct err **e)
 	p->status = 0;
 	p->body = 0;
 	p->peer = ADDR_NAME;
-	p->headers.max = HEADERS_MAX;
+	p->headers.max = 2 * HEADERS_MAX;       /* on_header() counts */
 	buf_reset(&p->headers);
 	buf_reset(&p->text);
 	err_free(p->err);

@@ -52,20 +52,31 @@ static const char *message_of(const struct jval *doc)
 	return NULL;
 }
 
+/* A server that echoes what it was sent does not get it printed: in what would be shown, after JSON's own escapes. */
+static bool echoes(const struct request *r, struct slice text)
+{
+	const struct peer *p = r->peer ? r->peer : r->tls_of;
+	const char *login = r->auth_line ? strchr(r->auth_line + sizeof("Authorization: ") - 1, ' ') : NULL;
+	const char *const sent[] = { login ? login + 1 : NULL, p ? p->creds.password : NULL, p ? p->creds.identity_token : NULL };
+
+	for (size_t i = 0; i < countof(sent); i++) {
+		if (text.n && sent[i] && *sent[i] && memmem(text.p, text.n, sent[i], strlen(sent[i])))
+			return true;
+	}
+	return false;
+}
+
 static void reason(const struct request *r, struct buf *out)
 {
 	AUTO(jval_freep) struct jval *doc = parsed(r);
 	char code[64];
 	const char *message = message_of(doc);
-	const char *login = r->auth_line ? strchr(r->auth_line + sizeof("Authorization: ") - 1, ' ') : NULL;
 	struct slice text = message ? slice_of(message) : SLICE_NONE, type;
 
 	request_code(r, code);
 	if (!doc && r->hop.text.n && hop_header(&r->hop, "Content-Type", 0, &type) && slice_starts(type, "text/plain"))
 		text = slice_trim(buf_view(&r->hop.text), " \t\r\n");
-	/* A server that echoes what it was sent does not get it printed. */
-	const char *password = r->peer ? r->peer->creds.password : NULL;
-	if (r->hop.text.n && ((login && strstr(r->hop.text.p, login + 1)) || (password && *password && strstr(r->hop.text.p, password))))
+	if (echoes(r, text) || echoes(r, slice_of(code)))
 		return;
 	if (*code) {
 		buf_char(out, ' ');

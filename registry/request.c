@@ -14,7 +14,9 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { REDIRECTS_MAX = 5, LOGINS_MAX = 2, PAUSE_MAX_S = 30, RETRY_AFTER_MAX_S = 120, PROGRESS = 1 << 20 };
+enum {
+	REDIRECTS_MAX = 5, LOGINS_MAX = 2, PAUSE_MAX_S = 30, RETRY_AFTER_MAX_S = 120, PROGRESS = 1 << 20, PROGRESS_MINUTE = 60 << 10,
+};
 #define SECOND INT64_C(1000000000)
 
 void net_init(struct net *n, enum err_kind kind)
@@ -258,8 +260,10 @@ static int again(struct request *r, int64_t pause_s, struct err *take_err, struc
 	int64_t now = clock_ns();
 	uint32_t dice = 0;
 
-	if (r->good >= r->good_before + PROGRESS || (r->broke && now - r->broke > 60 * SECOND))
-		r->tries = 0;                        /* it goes on, if slowly */
+	/* It goes on, if slowly. A minute in which nothing came does not count: a server could hold us with such minutes for ever. */
+	if (r->good >= r->good_before + PROGRESS ||
+	    (r->broke && now - r->broke > 60 * SECOND && r->good >= r->good_before + PROGRESS_MINUTE))
+		r->tries = 0;
 	r->good_before = r->good;
 	r->broke = now;
 	if (r->once || ++r->tries >= r->net->retries) {

@@ -294,6 +294,9 @@ bool url_same_site(const char *host_a, const char *host_b)
 {
 	if (addr_class_host(host_a) != ADDR_NAME || addr_class_host(host_b) != ADDR_NAME)
 		return false;
+	/* A final dot would make the top domain the whole site. */
+	if (slice_ends(slice_of(host_a), ".") || slice_ends(slice_of(host_b), "."))
+		return false;
 	const char *a = site(host_a), *b = site(host_b);
 	return a && b && strcmp(a, b) == 0;
 }

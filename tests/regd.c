@@ -22,7 +22,8 @@
  *     location U   Location of an upload's answer                        forget     all tokens become invalid, answer 401
  *     huge N       Content-Length N and as many bytes                    encode     claim Content-Encoding: gzip
  *     noauth       answer 401 without WWW-Authenticate                   body TEXT  that text, status 200
- *     echo         answer 400 with the login that was sent
+ *     echo         answer 400 with the login that was sent             escaped TEXT that text, status 400
+ *     interim N    N answers 103 before the answer                    headers N  N headers more
  */
 #include "base/digest.h"
 #include "base/mem.h"
@@ -153,7 +154,11 @@ static void answer(struct req *q, int status, const char *headers, struct slice 
 	announced = n = all.n;
 	if (good && (acts(q, "short") || acts(q, "stop") || acts(q, "reset")) && number < n)
 		n = (size_t)number;
+	for (uint64_t i = 0; good && acts(q, "interim") && i < number; i++)
+		buf_str(&head, "HTTP/1.1 103 Early\r\nLink: </a>\r\n\r\n");
 	buf_printf(&head, "HTTP/1.1 %d X\r\n%s", status, headers);
+	for (uint64_t i = 0; good && acts(q, "headers") && i < number; i++)
+		buf_str(&head, "X-Many: of these\r\n");
 	if (good && acts(q, "header"))
 		buf_printf(&head, "%s\r\n", q->rule->arg);
 	if (good && acts(q, "encode"))
@@ -433,6 +438,8 @@ static void serve(struct req *q)
 		decode_basic(q->auth, plain);
 		AUTO(mem_freep) char *b = mem_printf("{\"errors\":[{\"code\":\"ECHO\",\"message\":\"%s %s\"}]}", plain, q->auth);
 		answer(q, 400, "Content-Type: application/json\r\n", slice_of(b));
+	} else if (acts(q, "escaped")) {
+		answer(q, 400, "Content-Type: application/json\r\n", slice_of(q->rule->arg));
 	} else if (acts(q, "body")) {
 		answer(q, 200, "Content-Type: application/json\r\n", slice_of(q->rule->arg));
 	} else if (strncmp(q->path, "/token", 6) == 0) {

@@ -64,6 +64,7 @@ static const struct {
 	{ "registry-1.docker.io", "auth.docker.io", true }, { "ghcr.io", "ghcr.io", true }, { "a.example.com", "b.example.com", true },
 	{ "example.com", "evil.com", false }, { "a.co.uk", "b.co.uk", false }, { "x.a.co.uk", "y.a.co.uk", true },
 	{ "a.github.io", "b.github.io", true }, { "10.0.0.1", "10.0.0.1", false }, { "localhost", "localhost", false }, { "single", "single", false },
+	{ "good.com.", "evil.com.", false },
 };
 
 static const struct {
