@@ -136,7 +136,7 @@ static void json_char(struct buf *b, uint32_t c, const char *p, size_t n)
 			buf_char(b, named[i + 1]);
 			return;
 		}
-	if (c < 0x20 || c == 0x7f)
+	if (c < 0x20 || hides(c))
 		buf_printf(b, "\\u%04" PRIx32, c);
 	else
 		buf_add(b, p, n);
@@ -156,6 +156,20 @@ void buf_json(struct buf *b, struct slice s)
 		s = slice_skip(s, n ? n : 1);
 	}
 	buf_char(b, '"');
+}
+
+void buf_json_text(struct buf *b, struct slice s)
+{
+	while (s.n) {
+		uint32_t c = 0;
+		size_t n = slice_utf8(s, &c);
+
+		if (n && hides(c))
+			buf_printf(b, "\\u%04" PRIx32, c);
+		else
+			buf_add(b, s.p, n ? n : 1);
+		s = slice_skip(s, n ? n : 1);
+	}
 }
 
 int buf_ok(const struct buf *b, const char *what, struct err **e)

@@ -27,8 +27,10 @@ void buf_vprintf(struct buf *b, const char *fmt, va_list ap);
 char *buf_room(struct buf *b, size_t n);
 /* Text from outside for people: control bytes, bad UTF-8, bidi overrides as \xHH (threats.md X7). */
 void buf_escaped(struct buf *b, struct slice s, size_t most);
-/* A JSON string with quotes; invalid UTF-8 becomes U+FFFD. */
+/* A JSON string with quotes; invalid UTF-8 becomes U+FFFD, what hides or steers a \u escape (X7). */
 void buf_json(struct buf *b, struct slice s);
+/* Finished JSON, which means the same afterwards and steers no terminal (X7). */
+void buf_json_text(struct buf *b, struct slice s);
 int buf_ok(const struct buf *b, const char *what, struct err **e);
 void buf_reset(struct buf *b);          /* n = 0, keeps the memory */
 void buf_free(struct buf *b);

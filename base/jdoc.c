@@ -286,10 +286,17 @@ static int print(const char *p, size_t n, void *out)
 	return 0;
 }
 
+/* jansson gives whole characters. */
+static int print_for_people(const char *p, size_t n, void *out)
+{
+	buf_json_text(out, (struct slice){ p, n });
+	return 0;
+}
+
 void jval_print(const struct jval *v, struct buf *out, unsigned indent)
 {
 	size_t flags = JSON_ENCODE_ANY | (indent ? JSON_INDENT(indent) : JSON_COMPACT);
 
-	if (json_dump_callback(node(v), print, out, flags) < 0)
+	if (json_dump_callback(node(v), indent ? print_for_people : print, out, flags) < 0)
 		mem_out(0);
 }

@@ -46,4 +46,5 @@ void jval_add(struct jval *arr, struct jval *take);
 void jval_add_str(struct jval *arr, const char *s);
 void jval_put_str(struct jval *arr, size_t i, const char *s);              /* in place of element i */
 void jval_remove(struct jval *arr, size_t i);
-void jval_print(const struct jval *v, struct buf *out, unsigned indent);   /* indent 0: compact */
+/* indent 0: compact, the bytes as they are; else for people, so that nothing in it steers a terminal (X7). */
+void jval_print(const struct jval *v, struct buf *out, unsigned indent);

@@ -61,6 +61,9 @@ static void json(void)
 
 	buf_json(&b, SLICE_LIT("a\"b\\c/\n\t\x01\0\xff\xc3\xa9"));
 	is_str(b.p, "\"a\\\"b\\\\c/\\n\\t\\u0001\\u0000\xef\xbf\xbd\xc3\xa9\"", "a JSON string escapes what it must");
+	buf_reset(&b);
+	buf_json(&b, SLICE_LIT("a\xc2\x9b" "1m\x7f\xe2\x80\xae"));
+	is_str(b.p, "\"a\\u009b1m\\u007f\\u202e\"", "X7: and what steers a terminal or hides text");
 }
 
 static void arena(void)

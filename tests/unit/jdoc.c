@@ -108,6 +108,14 @@ static void writing(void)
 	buf_reset(&b);
 	jval_print(a, &b, 2);
 	is_str(b.p, "[\n  \"x\",\n  {}\n]", "indented");
+
+	buf_reset(&b);
+	jval_add_str(a, "\xc2\x9b" "0c\x7f\xe2\x80\xaex\xc3\xa9");
+	jval_print(a, &b, 2);
+	is_str(b.p, "[\n  \"x\",\n  {},\n  \"\\u009b0c\\u007f\\u202ex\xc3\xa9\"\n]", "X7: indented text does not steer a terminal");
+	buf_reset(&b);
+	jval_print(a, &b, 0);
+	is_str(b.p, "[\"x\",{},\"\xc2\x9b" "0c\x7f\xe2\x80\xaex\xc3\xa9\"]", "compact text keeps its bytes");
 }
 
 int main(void)
