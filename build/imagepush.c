@@ -209,6 +209,12 @@ static void documents_clear(struct documents *d)
 	buf_free(&d->manifest);
 }
 
+static void documents_say(const struct documents *d, struct descriptor *ret)
+{
+	*ret = (struct descriptor){ .digest = d->manifest_digest, .size = (int64_t)d->manifest.n };
+	snprintf(ret->media_type, sizeof(ret->media_type), "%s", d->media_type);
+}
+
 /* keep: a manifest that goes out as it is. id: the config bytes that stay as they are under another manifest. Both may be NULL. */
 static int documents_make(struct app *a, const struct image *im, const struct digest *keep, const struct digest *id, bool docker,
 			  struct documents *d, struct err **e)
@@ -322,7 +328,7 @@ static bool same_repo(const struct ref *a, const struct ref *b)
 }
 
 int imagestore_push(struct app *a, struct image *im, const struct digest *keep_manifest, const char *const *names, size_t n, bool docker,
-		    const struct transfer_opts *o, struct digest *ret_manifest, struct err **e)
+		    const struct transfer_opts *o, struct descriptor *ret_manifest, struct err **e)
 {
 	AUTO(mem_freep) struct ref *ref = mem_array(n + 1, sizeof(*ref));
 	AUTO(mem_freep) bool *seen = mem_array(n + 1, sizeof(*seen));
@@ -350,7 +356,7 @@ int imagestore_push(struct app *a, struct image *im, const struct digest *keep_m
 	for (size_t i = 0; i < n; i++)
 		ref_clear(&ref[i]);
 	if (rc == 0)
-		*ret_manifest = d.manifest_digest;
+		documents_say(&d, ret_manifest);
 	return rc;
 }
 
@@ -372,7 +378,7 @@ static int write_child(void *arg, struct job_self *self, struct buf *out, struct
 }
 
 int imagestore_export_archive(struct app *a, struct image *im, enum output_type type, bool dir, const char *dest, const char *const *names,
-			      size_t n, const char *comp, int level, bool force, const struct digest *id, struct digest *ret_manifest,
+			      size_t n, const char *comp, int level, bool force, const struct digest *id, struct descriptor *ret_manifest,
 			      struct err **e)
 {
 	AUTO(documents_clear) struct documents d = { 0 };
@@ -398,7 +404,7 @@ int imagestore_export_archive(struct app *a, struct image *im, enum output_type 
 	work_call_put(&call, write_child, &w);
 	if (wait_job(a, JOB_LOCAL, WORK_ARCHIVE, buf_view(&call), NULL, 0, NULL, NULL, NULL, e) < 0)
 		return err_wrap(e, "cannot write '%s'", dest);
-	*ret_manifest = d.manifest_digest;
+	documents_say(&d, ret_manifest);
 	return 0;
 }
 

@@ -36,7 +36,7 @@ int imagestore_keep_as(struct app *a, const char *const *names, size_t n, const 
 int imagestore_blobs(struct app *a, struct image *im, const char *comp, int level, bool force, struct err **e);
 /* blobs, config and manifest to every name; names of one repository share the upload. docker: schema 2 types. */
 int imagestore_push(struct app *a, struct image *im, const struct digest *keep_manifest, const char *const *names, size_t n, bool docker,
-		    const struct transfer_opts *o, struct digest *ret_manifest, struct err **e);
+		    const struct transfer_opts *o, struct descriptor *ret_manifest, struct err **e);
 /* Make sure that every layer is unpacked for the map in force; its directories come back ROOT-relative, bottom first. */
 int imagestore_unpack(struct app *a, const struct image *im, struct strs *ret_dirs, struct err **e);
 /* OCI layout / docker archive / tar on stdin ("-"): into the store, named by what it says (or by ref). */
@@ -46,7 +46,7 @@ int imagestore_export_tree(struct app *a, const struct image *im, enum output_ty
 			   struct err **e);
 /* type=oci, type=docker; comp NULL: default of the form. id: of the stored config, whose bytes stay as they are; NULL: im's own. */
 int imagestore_export_archive(struct app *a, struct image *im, enum output_type type, bool dir, const char *dest, const char *const *names,
-			      size_t n, const char *comp, int level, bool force, const struct digest *id, struct digest *ret_manifest,
+			      size_t n, const char *comp, int level, bool force, const struct digest *id, struct descriptor *ret_manifest,
 			      struct err **e);
 /* Delete what gc left in trash/ with mapped ids. */
 int imagestore_empty_trash(struct app *a, struct err **e);

@@ -148,12 +148,18 @@ static void set_hidden(char **to, const char *value)
 static int set(const struct use *u, const char *value, struct strs *warnings, struct err **e)
 {
 	void *to = (char *)u->at + u->row->at;
+	bool yes = true;
 
 	switch (u->row->kind) {
 	case OPT_BOOL:
 		*(bool *)to = true;
 		if (value && parse_bool(value, to) < 0)
 			return err_set(e, ERR_USAGE, "%s is '%s', which is neither true nor false", u->text, value);
+		return 0;
+	case OPT_TRI:
+		if (value && parse_bool(value, &yes) < 0)
+			return err_set(e, ERR_USAGE, "%s is '%s', which is neither true nor false", u->text, value);
+		*(enum tri *)to = yes ? TRI_YES : TRI_NO;
 		return 0;
 	case OPT_TEXT:
 		*(const char **)to = value ? value : u->row->to;

@@ -10,6 +10,7 @@
 
 enum opt_kind {
 	OPT_BOOL,      /* bool */
+	OPT_TRI,       /* enum tri: whether it was given counts */
 	OPT_TEXT,      /* const char * */
 	OPT_HIDDEN,    /* char *: a secret; moved to the heap, what stands in argv is overwritten */
 	OPT_WORD,      /* const char *, one of the words in arg ("auto|tty"); `to`: the value that the bare option means */
@@ -23,6 +24,7 @@ enum opt_kind {
 	OPT_WARN,      /* taken, no effect; `to` says why, once */
 	OPT_ERR,       /* refused; `to` explains */
 };
+enum tri { TRI_UNSET, TRI_YES, TRI_NO };
 struct opt_row {
 	char letter;                     /* 0: none */
 	const char *name;                /* NULL name ends a table */

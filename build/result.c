@@ -64,12 +64,13 @@ static int write_metadata(struct plan *p, const struct image *im, const struct o
 
 	if (!digest_zero(&d->config))
 		jval_set_str(o, "containerimage.config.digest", digest_text(&d->config).s);
-	if (!digest_zero(&d->manifest)) {
+	if (!digest_zero(&d->manifest.digest)) {
 		struct jval *desc = jval_obj();
 
-		jval_set_str(desc, "mediaType", manifest_media_type(DOC_MANIFEST, false));
-		jval_set_str(desc, "digest", digest_text(&d->manifest).s);
-		jval_set_str(o, "containerimage.digest", digest_text(&d->manifest).s);
+		jval_set_str(desc, "mediaType", d->manifest.media_type);
+		jval_set_str(desc, "digest", digest_text(&d->manifest.digest).s);
+		jval_set_int(desc, "size", d->manifest.size);
+		jval_set_str(o, "containerimage.digest", digest_text(&d->manifest.digest).s);
 		jval_set(o, "containerimage.descriptor", desc);
 	}
 	for (size_t i = 0; i < p->req->tags.n; i++)
@@ -108,7 +109,7 @@ static int one_output(struct plan *p, const struct output_spec *o, struct image 
 	image_clear(&own);
 	if (rc == 0 && !digest_zero(&d.config))
 		all->config = d.config;
-	if (rc == 0 && !digest_zero(&d.manifest))
+	if (rc == 0 && !digest_zero(&d.manifest.digest))
 		all->manifest = d.manifest;
 	return rc;
 }
@@ -150,6 +151,5 @@ int result_outputs(struct plan *p, struct image *im, struct build_done *ret, str
 	if (p->req->metadata_file && write_metadata(p, im, &all, e) < 0)
 		return -1;
 	ret->config = all.config;
-	ret->manifest = all.manifest;
 	return 0;
 }

@@ -38,7 +38,7 @@ void peer_free(struct peer *p)
 
 bool peer_may_be_plain(const struct peer *p)
 {
-	return p->insecure || p->loopback;
+	return p->insecure || (p->loopback && !p->verify);
 }
 
 int peer_url(const struct peer *p, const char *path, struct url *ret, struct err **e)

@@ -21,7 +21,7 @@ struct token {
 struct peer {
 	char *host, *repo;               /* as in the reference: names logins and certificates */
 	char *api;                       /* "host[:port]" that is spoken to */
-	bool insecure, loopback;
+	bool insecure, loopback, verify;
 	bool http, decided;              /* plain HTTP; the scheme worked once */
 	enum addr_class class;           /* where it lives; ADDR_NAME: not known (yet, or behind a proxy) */
 	struct certs certs;

@@ -42,11 +42,13 @@ void dist_clear(struct dist *d)
 
 struct peer *dist_peer(struct dist *d, const struct candidate *c, struct err **e)
 {
-	struct peer *p = net_peer(&d->net, c->host, c->repo, mirror_api(c->host), c->insecure, e);
+	struct peer *p = net_peer(&d->net, c->host, c->repo, mirror_api(c->host), c->insecure && !d->o->verify, e);
 
 	/* --creds are for the registry the user named, not for a mirror of it. */
 	if (p && c->named)
 		p->given = d->o->creds;
+	if (p)
+		p->verify = d->o->verify;
 	return p;
 }
 

@@ -16,6 +16,7 @@ struct transfer_opts {
 	const char *creds;               /* "user:password" from --creds, wiped by the caller */
 	const char *cert_dir;
 	bool insecure;                   /* --tls-verify=false for the named registries */
+	bool verify;                     /* --tls-verify=true: none is insecure, no loopback address is spoken to without TLS */
 	unsigned retries;                /* 0: 5 */
 	unsigned parallel;               /* 0: 4 */
 	const char *const *mirror;       /* --registry-mirror HOST, for docker.io; NULL-terminated or NULL */

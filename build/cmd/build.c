@@ -7,13 +7,24 @@ static void done_clearp(struct build_done *d)
 	buf_free(&d->text);
 }
 
+/* An image that went nowhere by its id is not told by it: type=local leaves files, type=cacheonly nothing. */
 static void tell(struct app *a, const struct build_req *r, const struct build_done *d)
 {
 	AUTO(buf_freep) struct buf names = BUF_MAX(64 << 10);
+	bool image = r->noutput == 0;
 
+	for (size_t i = 0; i < r->noutput; i++) {
+		const struct output_spec *o = &r->output[i];
+		bool files = o->type == OUTPUT_LOCAL || o->type == OUTPUT_TAR;
+
+		image = image || o->type == OUTPUT_STORE || o->type == OUTPUT_REGISTRY;
+		if (o->dest && strcmp(o->dest, "-") != 0)
+			report_note(a->report, REPORT_NOTE, "%s written to '%s'", files ? "files" : "image", o->dest);
+	}
 	for (size_t i = 0; i < r->tags.n; i++)
 		buf_printf(&names, "%s%s", i ? ", " : " as ", r->tags.v[i]);
-	report_note(a->report, REPORT_NOTE, "image %s%s", digest_short(&d->config).s, names.n ? names.p : "");
+	if (image)
+		report_note(a->report, REPORT_NOTE, "image %s%s", digest_short(&d->config).s, names.n ? names.p : "");
 }
 
 static int build_main(struct app *a, void *opts, struct strs *pos, struct err **e)

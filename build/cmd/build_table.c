@@ -153,4 +153,4 @@ const struct opt_row build_table[] = {
 	{ 0, NULL, NULL, NULL, OPT_BOOL, 0, NULL },
 };
 
-const struct build_opts build_defaults = { .level = -1, NET_DEFAULTS };
+const struct build_opts build_defaults = { .level = -1 };

@@ -137,7 +137,8 @@ struct transfer_opts cmd_transfer(struct app *a, struct net_opts *n, enum err_ki
 		.authfile = n->authfile,
 		.creds = n->creds,
 		.cert_dir = n->cert_dir,
-		.insecure = !n->tls_verify,
+		.insecure = n->tls_verify == TRI_NO,
+		.verify = n->tls_verify == TRI_YES,
 		.retries = (unsigned)n->retries,
 		.mirror = n->mirrors.n ? strs_null(&n->mirrors) : NULL,
 	};

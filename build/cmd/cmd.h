@@ -53,16 +53,15 @@ int cmd_print_json(const struct jval *v, struct err **e);
 struct net_opts {
 	const char *authfile, *cert_dir;
 	char *creds;
-	bool tls_verify;
+	enum tri tls_verify;
 	int64_t retries;
 	struct strs mirrors;
 };
-#define NET_DEFAULTS .net = { .tls_verify = true }
 #define NET_ROWS(T)                                                                                                                      \
 	{ 0, "authfile", "FILE", "read credentials from FILE", OPT_TEXT, offsetof(T, net.authfile), NULL },                              \
 	{ 0, "creds", "USER:PASSWORD", "credentials for the registry", OPT_HIDDEN, offsetof(T, net.creds), NULL },                          \
 	{ 0, "cert-dir", "DIR", "read CA and client certificates from DIR", OPT_TEXT, offsetof(T, net.cert_dir), NULL },                  \
-	{ 0, "tls-verify", "[true|false]", "check certificates of registries", OPT_BOOL, offsetof(T, net.tls_verify), NULL },             \
+	{ 0, "tls-verify", "[true|false]", "check certificates of registries", OPT_TRI, offsetof(T, net.tls_verify), NULL },              \
 	{ 0, "registry-mirror", "HOST", "try HOST first for docker.io; may be repeated", OPT_LIST, offsetof(T, net.mirrors), NULL },      \
 	{ 0, "retry", "N", "try a failed transfer N times again", OPT_NUMBER, offsetof(T, net.retries), NULL },                           \
 	{ 0, "retry-delay", "DURATION", NULL, OPT_ACCEPT, 0, NULL }

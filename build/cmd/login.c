@@ -17,10 +17,10 @@ enum { LINE_MAX_BYTES = 64 << 10 };
 struct login_opts {
 	const char *user, *authfile, *cert_dir;
 	char *password;
-	bool password_stdin, get_login, tls_verify;
+	bool password_stdin, get_login;
+	enum tri tls_verify;
 };
 #define AT(m) offsetof(struct login_opts, m)
-static const struct login_opts login_defaults = { .tls_verify = true };
 static const struct opt_row login_table[] = {
 	{ 'u', "username", "USER", "name of the user", OPT_TEXT, AT(user), NULL },
 	{ 'p', "password", "PASSWORD", "password; other users of this host can see it: prefer --password-stdin", OPT_HIDDEN, AT(password), NULL },
@@ -28,7 +28,7 @@ static const struct opt_row login_table[] = {
 	{ 0, "get-login", NULL, "print the user that is logged in", OPT_BOOL, AT(get_login), NULL },
 	{ 0, "authfile", "FILE", "keep credentials in FILE", OPT_TEXT, AT(authfile), NULL },
 	{ 0, "cert-dir", "DIR", "read CA and client certificates from DIR", OPT_TEXT, AT(cert_dir), NULL },
-	{ 0, "tls-verify", "[true|false]", "check certificates of registries", OPT_BOOL, AT(tls_verify), NULL },
+	{ 0, "tls-verify", "[true|false]", "check certificates of registries", OPT_TRI, AT(tls_verify), NULL },
 	{ 'v', "verbose", NULL, NULL, OPT_ACCEPT, 0, NULL },
 	{ 0, NULL, NULL, NULL, OPT_BOOL, 0, NULL },
 };
@@ -137,7 +137,7 @@ static int check_and_store(struct app *a, const struct login_opts *o, const char
 	bool plain = false;
 	struct check c = {
 		host, user, secret,
-		{ .kind = ERR_SOURCE, .authfile = o->authfile, .cert_dir = o->cert_dir, .insecure = !o->tls_verify },
+		{ .kind = ERR_SOURCE, .authfile = o->authfile, .cert_dir = o->cert_dir, .insecure = o->tls_verify == TRI_NO, .verify = o->tls_verify == TRI_YES },
 	};
 
 	ui_redact(a->report, slice_of(secret));
@@ -187,7 +187,6 @@ const struct cmd cmd_login = {
 	.about = "Without REGISTRY it is docker.io. The credentials are checked first.",
 	.opts = login_table,
 	.opts_size = sizeof(struct login_opts),
-	.defaults = &login_defaults,
 	.flags = CMD_WORK,
 	.run = login_main,
 };

@@ -34,7 +34,6 @@ struct pull_opts {
 	bool quiet, json;
 	struct net_opts net;
 };
-static const struct pull_opts pull_defaults = { NET_DEFAULTS };
 static const struct opt_row pull_table[] = {
 	{ 0, "platform", "OS/ARCH[/VARIANT]", "platform of the image", OPT_TEXT, offsetof(struct pull_opts, platform), NULL },
 	{ 0, "policy", "always|missing|newer|never", "when to ask the registry", OPT_WORD, offsetof(struct pull_opts, policy), NULL },
@@ -107,7 +106,6 @@ const struct cmd cmd_pull = {
 	.about = "The image ids are printed.",
 	.opts = pull_table,
 	.opts_size = sizeof(struct pull_opts),
-	.defaults = &pull_defaults,
 	.flags = CMD_WORK,
 	.run = pull_main,
 };
@@ -120,7 +118,7 @@ struct push_opts {
 	bool force_comp, quiet, json;
 	struct net_opts net;
 };
-static const struct push_opts push_defaults = { .level = -1, NET_DEFAULTS };
+static const struct push_opts push_defaults = { .level = -1 };
 static const struct opt_row push_table[] = {
 	{ 0, "compression", "zstd|gzip|uncompressed", "how layers without a blob are compressed", OPT_WORD, offsetof(struct push_opts, comp), NULL },
 	{ 0, "compression-format", "zstd|gzip|uncompressed", NULL, OPT_ALIAS, 0, "compression" },
@@ -176,7 +174,7 @@ static int push_main(struct app *a, void *opts, struct strs *pos, struct err **e
 	struct push_opts *o = opts;
 	struct transfer_opts t = cmd_transfer(a, &o->net, ERR_PUSH);
 	bool docker = o->format && strcmp(o->format, "docker") == 0;
-	struct digest manifest;
+	struct descriptor manifest;
 
 	if (cmd_words(&cmd_push, pos, 1, 2, e) < 0 || check_level(o->comp, o->level, e) < 0 || cmd_image(a, pos->v[0], &r, &im, e) < 0)
 		return -1;
@@ -197,7 +195,7 @@ static int push_main(struct app *a, void *opts, struct strs *pos, struct err **e
 	const char *names[] = { name.p, NULL };
 	if (imagestore_push(a, &im, same ? &r.manifest : NULL, names, 1, docker, &t, &manifest, e) < 0)
 		return -1;
-	return push_print(o, name.p, &manifest, e);
+	return push_print(o, name.p, &manifest.digest, e);
 }
 
 const struct cmd cmd_push = {
@@ -270,7 +268,7 @@ static int save_main(struct app *a, void *opts, struct strs *pos, struct err **e
 		ui_quiet(a->report);
 	if (save_names(a, pos, &names, &r, &im, e) < 0)
 		return -1;
-	struct digest manifest;
+	struct descriptor manifest;
 	return imagestore_export_archive(a, &im, oci ? OUTPUT_OCI : OUTPUT_DOCKER, dir, dest, strs_null(&names), names.n, o->comp, (int)o->level,
 					 o->comp != NULL, &r.config, &manifest, e);
 }

@@ -17,7 +17,7 @@ struct output_job {
 };
 struct output_done {
 	struct digest config;            /* image id; zero when the output made none */
-	struct digest manifest;          /* zero when none was written */
+	struct descriptor manifest;      /* its digest is zero when none was written */
 };
 struct output {
 	const char *name;                /* type=... */

@@ -23,6 +23,14 @@ built "build and push" p --push -t "$r/team/p:1" -t "$r/team/p:2" --metadata-fil
 digest=$(json "$T/meta" 'd["containerimage.digest"]')
 is "$(skopeo inspect --tls-verify=false "docker://$r/team/p:1" | json - 'd["Digest"]')" "$digest" "the registry has it by tag"
 is "$(skopeo inspect --tls-verify=false "docker://$r/team/p:2" | json - 'd["Digest"]')" "$digest" "and by the other"
+raw_size() { skopeo inspect --tls-verify=false --raw "docker://$1" | wc -c; }
+described() { json "$T/meta" '"%(mediaType)s %(size)s" % d["containerimage.descriptor"]'; }
+is "$(described)" "application/vnd.oci.image.manifest.v1+json $(raw_size "$r/team/p:1")" "--metadata-file: the descriptor"
+built "docker's types" p -o "type=registry,name=$r/team/d:1,oci-mediatypes=false,compression=gzip" --metadata-file "$T/meta"
+is "$(described)" "application/vnd.docker.distribution.manifest.v2+json $(raw_size "$r/team/d:1")" "--metadata-file: docker's"
+nok "--tls-verify=true speaks no plain HTTP to loopback either" "$KILN" pull --tls-verify=true "$r/team/p:1"
+ok "--tls-verify alone is true" sh -c '! "$1" pull --tls-verify "$2" 2>&1' sh "$KILN" "$r/team/p:1"
+status 0 "and --tls-verify=false is not" "$KILN" pull --tls-verify=false "$r/team/p:1"
 ok "podman pulls it by digest" podman pull -q --tls-verify=false "$r/team/p@$digest"
 is "$(podman_run "$r/team/p@$digest" 2>&1)" layer "and runs it"
 status 0 "push again" "$KILN" push "$r/team/p:1"

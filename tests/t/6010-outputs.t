@@ -72,6 +72,8 @@ like "$out" 'data/f' "dest=- is standard output"
 out=$("$KILN" build --progress=quiet -o - "$T/o" 2>/dev/null | tar -tf - 2>&1)
 like "$out" 'data/f' "so is -o -"
 built "-o PATH" o -o "$T/local2"
+like "$out" "^files written to '$T/local2'" "tells where"
+unlike "$out" '^image' "and of no image"
 ok "is type=local" cmp "$T/local/data/f" "$T/local2/data/f"
 # An existing folder is merged into; links in it are not followed.
 mkdir -p "$T/victim" "$T/local3"
