@@ -408,6 +408,7 @@ static int diff_ids(const struct jval *doc, const struct manifest *m, struct ima
 static int config_read(const struct manifest *m, struct image *im, struct err **e)
 {
 	struct jval *in = NULL;
+	struct platform again;
 
 	if (jval_type(im->config) != JT_OBJ)
 		return err_set(e, ERR_SOURCE, "it is not a JSON object");
@@ -415,6 +416,9 @@ static int config_read(const struct manifest *m, struct image *im, struct err **
 		return -1;
 	if (!im->platform.os[0] || !im->platform.arch[0])
 		return err_set(e, ERR_SOURCE, "'%s' is missing", im->platform.os[0] ? "architecture" : "os");
+	/* The store remembers images by that text: what cannot be read back could never be used, or removed. */
+	if (platform_parse(slice_of(platform_text(&im->platform).s), &again, NULL) < 0)
+		return err_set(e, ERR_SOURCE, "its platform '%s' is malformed", platform_text(&im->platform).s);
 	if (jval_get_obj(im->config, "config", &in, e) < 0 || (in && check_inner(in, e) < 0) || check_history(im->config, e) < 0)
 		return -1;
 	return diff_ids(im->config, m, im, e);

@@ -288,6 +288,10 @@ i = case("m-json", "bad", "a config that is no JSON")
 i.finish(config_raw=b'{"architecture":')
 i = case("m-json-type", "bad", "a manifest that is a list")
 i.finish(manifest_raw=b"[]")
+for n, member, value in (("os", "os", "lin\x1bux"), ("variant", "variant", "v\x9b1"), ("version", "os.version", "1\x07")):
+    i = case("m-platform-" + n, "bad", f"M: a platform that nobody can name ({member})")
+    i.config[member] = value
+    i.finish()
 i = case("m-deep", "bad", "JSON that nests without end")
 i.finish(config_raw=b"[" * 100000 + b"]" * 100000)
 i = case("m-media", "any", "a layer of an unknown kind")

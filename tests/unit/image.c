@@ -74,6 +74,8 @@ static const struct {
 	{ "history of strings", "{\"os\":\"linux\",\"architecture\":\"x\",\"history\":[\"a\"]}", "entry 0 of 'history' is not an object" },
 	{ "an overlong os", "{\"os\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\"architecture\":\"x\"}",
 	  "'os' is longer than 31 characters" },
+	{ "a variant that cannot be named", "{\"os\":\"linux\",\"architecture\":\"x\",\"variant\":\"v\\u001b\"}",
+	  "its platform 'linux/x/v\x1b' is malformed" },
 };
 
 static void config_cases(void)
