@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 const struct lint_row lint_table[LINT_COUNT] = {
-#define LINT(id, name, description, slug, bits) [LINT_##id] = { name, description, slug, bits },
+#define LINT(id, name, description, slug, bits, hadolint) [LINT_##id] = { name, description, slug, bits, hadolint },
 #include "parser/lint.def"
 #undef LINT
 };
@@ -121,12 +121,69 @@ static void local_config(const struct instr *in, struct lint *ret)
 	}
 }
 
+/* ---- comments for hadolint, which files that are checked by both already have ---- */
+
+static bool in_list(const char *list, struct slice name)
+{
+	struct slice rest = slice_of(list ? list : ""), one = SLICE_NONE;
+
+	for (bool more = rest.n > 0; more;) {
+		more = slice_cut(rest, ',', &one, &rest);
+		if (slice_equal(one, name))
+			return true;
+	}
+	return false;
+}
+
+/* "hadolint ignore=DL3006, DL3009 why": rules that go by one of these names over there. */
+static void hadolint_line(struct slice line, const char *key, bool skip[LINT_COUNT])
+{
+	struct slice head = SLICE_NONE, rest = SLICE_NONE, one = SLICE_NONE, name = SLICE_NONE, why = SLICE_NONE;
+
+	if (!slice_cut(line, '=', &head, &rest) || !slice_is(trim_blanks(head), key))
+		return;
+	for (bool more = true; more;) {
+		more = slice_cut(rest, ',', &one, &rest);
+		name = trim_blanks(one);
+		slice_cut(name, ' ', &name, &why);
+		for (int i = 0; name.n && i < LINT_COUNT; i++)
+			skip[i] |= in_list(lint_table[i].hadolint, name);
+	}
+}
+
+/* What hadolint ignores of one instruction; also where "# check=" has no exceptions. */
+static bool hadolint_ignores(const struct instr *in, enum lint_rule rule)
+{
+	struct slice rest = slice_of(in->doc_comment), line = SLICE_NONE;
+	bool skip[LINT_COUNT] = { false };
+
+	for (bool more = rest.n > 0; more;) {
+		more = slice_cut(rest, '\n', &line, &rest);
+		hadolint_line(line, "hadolint ignore", skip);
+	}
+	return skip[rule];
+}
+
+/* "# hadolint global ignore=..." above the first instruction. */
+static void hadolint_global(struct lint *l, const struct source *s)
+{
+	for (unsigned i = 1; i <= source_lines(s); i++) {
+		struct slice line = trim_blanks(source_line(s, i));
+
+		if (line.n && *line.p != '#')
+			return;
+		hadolint_line(trim_blanks(slice_skip(line, line.n > 0)), "hadolint global ignore", l->skip);
+	}
+}
+
 static bool wanted(const struct lint *l, enum lint_rule rule, const struct instr *in)
 {
 	struct lint own = { 0 };
 
 	if (in && *in->doc_comment && (lint_table[rule].bits & LINT_EXCEPTION))
 		local_config(in, &own);
+	if (in && *in->doc_comment && hadolint_ignores(in, rule))
+		return false;
 	if (lint_table[rule].bits & LINT_EXPERIMENTAL)
 		return l->on[rule] || own.on[rule];
 	return !l->skip_all && !l->skip[rule] && !own.skip_all && !own.skip[rule];
@@ -140,6 +197,7 @@ static void add(struct lint *l, struct lint_finding f, const char *fmt, va_list 
 
 	buf_vprintf(&detail, fmt, ap);
 	f.detail = buf_steal(&detail);
+	f.number = l->nfound;
 	MEM_ROOM(l->found, l->nfound, l->cap);
 	l->found[l->nfound++] = f;
 }
@@ -302,6 +360,7 @@ static void check_stage(struct lint *l, const struct file *f, size_t i)
 
 void lint_file(struct lint *l, const struct file *f)
 {
+	hadolint_global(l, f->source);
 	for (size_t i = 0; i < f->nnotes; i++)
 		if (f->notes[i].kind == NOTE_EMPTY_CONTINUATION)
 			lint_report_line(l, LINT_NoEmptyContinuation, f->notes[i].line, "Empty continuation line");

@@ -7,7 +7,7 @@
 #include "parser/file.h"
 
 enum lint_rule {
-#define LINT(id, name, description, slug, bits) LINT_##id,
+#define LINT(id, name, description, slug, bits, hadolint) LINT_##id,
 #include "parser/lint.def"
 #undef LINT
 	LINT_COUNT,
@@ -15,6 +15,7 @@ enum lint_rule {
 struct lint_row {
 	const char *name, *description, *slug;      /* slug NULL: no URL */
 	unsigned bits;
+	const char *hadolint;                       /* its names there, NULL: none */
 };
 /* EXPERIMENTAL: only when enabled. EXCEPTION: a comment above the instruction may switch it. OURS: no rule of the
  * language but advice, which neither error=true nor the exit status of a check counts. */
@@ -24,6 +25,7 @@ extern const struct lint_row lint_table[LINT_COUNT];
 struct lint_finding {
 	enum lint_rule rule;
 	char *detail;
+	size_t number;                              /* in the order they were found */
 	unsigned line, end_line;
 	struct span at;                             /* for the caret; from == to: whole lines */
 };

@@ -48,6 +48,17 @@ static const struct { const char *name, *config, *text, *want; } cases[] = {
 	{ "rules without exceptions", NULL, "FROM a AS x\n# check=skip=all\nFROM a AS x\n", "DuplicateStageName:3-3" },
 	{ "experimental for one instruction", NULL, "\n# check=experimental=all\n# no\nARG A\nFROM a\n",
 	  "InvalidDefinitionDescription:4-4" },
+	/* comments for hadolint */
+	{ "hadolint ignores one instruction", NULL, "FROM a\n# hadolint ignore=DL3006,DL4000\nMAINTAINER me\nMAINTAINER you\n",
+	  "MaintainerDeprecated:4-4" },
+	{ "hadolint with blanks and a reason", NULL, "FROM a\n#hadolint ignore=DL3006 , DL4000 # why\nMAINTAINER me\n", "" },
+	{ "hadolint beside an exception", NULL, "FROM a\n# check=skip=UndefinedVar\n# hadolint ignore=DL4000\nMAINTAINER me\n", "" },
+	{ "hadolint where there are no exceptions", NULL, "FROM a AS x\n# hadolint ignore=DL3024\nFROM a AS x\n", "" },
+	{ "hadolint ignores something else", NULL, "FROM a\n# hadolint ignore=DL3006,DL400\nMAINTAINER me\n", "MaintainerDeprecated:3-3" },
+	{ "hadolint for the whole file", NULL, "# x\n\n# hadolint global ignore=DL4000,DL3009\nFROM debian\nMAINTAINER me\nRUN apt-get update\n",
+	  "" },
+	{ "hadolint's own comment is not for the file", NULL, "# hadolint ignore=DL4000\nFROM a\nMAINTAINER me\n", "MaintainerDeprecated:3-3" },
+	{ "hadolint for the file is at its head", NULL, "FROM a\n# hadolint global ignore=DL4000\nMAINTAINER me\n", "MaintainerDeprecated:3-3" },
 	/* ours */
 	{ "carriage returns in a command", NULL, "FROM a\r\nRUN <<EOF\r\necho\r\nEOF\r\n", "CarriageReturnInScript:2-4" },
 	{ "carriage returns in a copied script", NULL, "FROM a\r\nCOPY <<EOF /x\r\n#!/bin/sh\r\nEOF\r\n",
