@@ -216,6 +216,21 @@ bool tree_has(const struct tree *t, const char *path)
 	return m && !m->link;
 }
 
+/* A regular file of the directory, no link on its way (P1, P7); TREE_MISS. What else it is, is the layout's fault. */
+static int open_file(const struct tree *t, const char *path, int *ret, struct err **e)
+{
+	AUTO(fd_closep) int fd = -1;
+	struct stat st;
+	int rc = at_try_store(t->root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, &fd, e);
+
+	if (rc != 0)
+		return rc < 0 ? err_kind_set(e, ERR_SOURCE) : TREE_MISS;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return err_set(e, ERR_SOURCE, "'%s' is not a regular file", path);
+	*ret = fd_take(&fd);
+	return 0;
+}
+
 int tree_doc(struct tree *t, const char *path, struct buf *out, struct err **e)
 {
 	struct tree_member m = { 0 };
@@ -225,12 +240,9 @@ int tree_doc(struct tree *t, const char *path, struct buf *out, struct err **e)
 	if (t->root >= 0) {
 		AUTO(fd_closep) int fd = -1;
 
-		rc = at_try_store(t->root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, &fd, e);
+		rc = open_file(t, path, &fd, e);
 		if (rc != 0)
-			return rc < 0 ? -1 : TREE_MISS;
-		struct stat st;
-		if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-			return err_set(e, ERR_SOURCE, "'%s' is not a regular file", path);
+			return rc;
 		return fd_read_all(fd, out, e) < 0 ? err_wrap(e, "cannot read '%s'", path) : 0;
 	}
 	rc = tree_member(t, path, &m, e);
@@ -301,7 +313,6 @@ int tree_blob(struct tree *t, const struct digest *d, int64_t size, struct err *
 	AUTO(fd_closep) int fd = -1;
 	struct tree_member m = { 0 };
 	char path[80];
-	struct stat st;
 
 	blob_path(d, path);
 	if (t->root < 0) {
@@ -314,12 +325,10 @@ int tree_blob(struct tree *t, const struct digest *d, int64_t size, struct err *
 		if (rc != TREE_MISS)
 			return rc;
 	} else if (!(t->c->have && t->c->have(t->c->arg, d, size))) {
-		int rc = at_try_store(t->root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, &fd, e);
+		int rc = open_file(t, path, &fd, e);
 
 		if (rc != 0)
-			return rc < 0 ? -1 : TREE_MISS;
-		if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-			return err_set(e, ERR_SOURCE, "'%s' is not a regular file", path);
+			return rc;
 		return copy(t, path, fd_take(&fd), d, size, e);
 	}
 	return t->c->have && t->c->have(t->c->arg, d, size) ? 0 : TREE_MISS;

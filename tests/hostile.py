@@ -284,6 +284,12 @@ i.finish()
 p = f"{i.dir}/blobs/sha256/{i.manifest['layers'][-1]['digest'][7:]}"
 os.unlink(p)
 os.mkfifo(p)
+i = case("m-blob-link", "bad", "P1: a blob that is a link out of the layout")
+i.add(entry("a", b"m-blob-link") + END)
+i.finish()
+p = f"{i.dir}/blobs/sha256/{i.manifest['layers'][-1]['digest'][7:]}"
+os.rename(p, f"{CANARY}/../m-blob-link")
+os.symlink(f"{CANARY}/../m-blob-link", p)
 i = case("m-json", "bad", "a config that is no JSON")
 i.finish(config_raw=b'{"architecture":')
 i = case("m-json-type", "bad", "a manifest that is a list")
