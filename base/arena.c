@@ -67,9 +67,14 @@ static struct arena_block *block_map(struct arena *a, size_t cap)
 	return b;
 }
 
+static bool swaps(const struct arena *a)
+{
+	return a->swap_dir && a->heap > HEAP_MOST;
+}
+
 static struct arena_block *block_new(struct arena *a, size_t cap)
 {
-	struct arena_block *b = a->swap_dir && a->heap > HEAP_MOST ? block_map(a, cap) : NULL;
+	struct arena_block *b = swaps(a) ? block_map(a, cap) : NULL;
 
 	if (b)
 		return b;
@@ -108,6 +113,8 @@ void *arena_alloc(struct arena *a, size_t n)
 
 		if (cap > BLOCK_MAX)
 			cap = BLOCK_MAX;
+		if (swaps(a))
+			cap = SWAP_BLOCK - sizeof(*b);
 		if (need > cap / 2) {
 			b = block_new(a, need);
 			block_behind(a, b);

@@ -143,6 +143,14 @@ static void index_grow(struct added *a)
 	a->cap = cap;
 }
 
+static void cool(struct statcache *c)
+{
+	if (++c->warm % WARM_MOST)
+		return;
+	map_cool(c->map.p, c->map.p + c->map.n);
+	arena_cool(&c->added.arena);
+}
+
 static void insert(struct statcache *c, const struct slot *k)
 {
 	struct added *a = &c->added;
@@ -281,14 +289,6 @@ static bool same(const struct slot *s, const struct slot *k)
 	return s->size == k->size && s->mtime == k->mtime && s->ctime == k->ctime && is_of(s, k) && s->check == check_of(s);
 }
 
-static void cool(struct statcache *c)
-{
-	if (++c->warm % WARM_MOST)
-		return;
-	map_cool(c->map.p, c->map.p + c->map.n);
-	arena_cool(&c->added.arena);
-}
-
 bool statcache_get(struct statcache *c, const struct stat *st, struct digest *ret)
 {
 	struct slot k = slot_for(st);
@@ -323,34 +323,29 @@ void statcache_put(struct statcache *c, const struct stat *st, int64_t read_at_n
 		return;
 	k.digest = *d;
 	k.check = check_of(&k);
+	cool(c);
 	insert(c, &k);
 }
 
 /* ---- the new file */
 
-struct sorted {
-	uint64_t dev, ino;
-	uint32_t number;
-};
-
-static int by_file(const void *a, const void *b)
+static int by_file(const void *a, const void *b, void *cache)
 {
-	const struct sorted *x = a, *y = b;
+	struct statcache *c = cache;
+	const struct slot *x = added_slot(&c->added, *(const uint32_t *)a), *y = added_slot(&c->added, *(const uint32_t *)b);
 
-	return x->dev != y->dev ? (x->dev > y->dev) - (x->dev < y->dev) : (x->ino > y->ino) - (x->ino < y->ino);
+	cool(c);
+	return before(y, x) - before(x, y);
 }
 
-static struct sorted *sorted_added(struct statcache *c)
+/* Their numbers. */
+static uint32_t *sorted_added(struct statcache *c)
 {
-	struct sorted *v = mem_array(c->added.n, sizeof(*v));
+	uint32_t *v = mem_array(c->added.n, sizeof(*v));
 
-	for (size_t i = 0; i < c->added.n; i++) {
-		const struct slot *s = added_slot(&c->added, i + 1);
-
-		v[i] = (struct sorted){ s->dev, s->ino, (uint32_t)i + 1 };
-		cool(c);
-	}
-	qsort(v, c->added.n, sizeof(*v), by_file);
+	for (size_t i = 0; i < c->added.n; i++)
+		v[i] = (uint32_t)i + 1;
+	qsort_r(v, c->added.n, sizeof(*v), by_file, c);
 	return v;
 }
 
@@ -374,12 +369,12 @@ static int write_slot(struct writing *w, const struct slot *s, struct err **e)
 /* The old ones that were looked up and the new ones, merged; a new one replaces an old one. */
 static int write_all(struct statcache *c, struct writing *w, struct err **e)
 {
-	AUTO(mem_freep) struct sorted *v = sorted_added(c);
+	AUTO(mem_freep) uint32_t *v = sorted_added(c);
 	size_t i = 0, j = 0;
 	int rc = 0;
 
 	while (rc == 0 && (i < c->nold || j < c->added.n)) {
-		const struct slot *s = j < c->added.n ? added_slot(&c->added, v[j].number) : NULL;
+		const struct slot *s = j < c->added.n ? added_slot(&c->added, v[j]) : NULL;
 
 		cool(c);
 		if (i < c->nold && (!s || !before(s, &c->old[i]))) {

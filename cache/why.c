@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LAST_VERSION = 2, LAST_MAX = 256 << 20, VALUE_SHOWN = 60, FIELDS_MAX = 10000 };
+enum { LAST_VERSION = 2, LAST_MAX = 256 << 20, VALUE_SHOWN = 60, WARM_MOST = 32768, FIELDS_MAX = 10000 };
 
 static void slot_path(struct slice slot, char ret[80])
 {
@@ -237,43 +237,48 @@ static int name_cmp(struct slice a, struct slice b)
 struct walk {
 	const struct key_items *items;
 	struct wire w;
-	const char *cold;                /* what lies before this was given back */
+	size_t warm;                     /* items looked at since pages were given back */
 	const char **order;
 	size_t n, next;
 	struct key_item it;
 	bool end;
 };
 
-static int by_item(const void *a, const void *b, void *end)
+/* Whatever the order is, what comes next is mostly near. */
+static void walk_cool(struct walk *k)
 {
-	struct key_item x = { 0 }, y = { 0 };
-	struct wire p = wire_of(slice_range(*(const char *const *)a, end)), q = wire_of(slice_range(*(const char *const *)b, end));
+	struct slice all = k->items->bytes;
 
-	key_item_get(&p, &x);
-	key_item_get(&q, &y);
-	return name_cmp(x.name, y.name);
+	if (k->items->mapped && ++k->warm % WARM_MOST == 0)
+		map_cool(all.p, all.p + all.n);
+}
+
+static struct slice name_at(struct walk *k, const char *at)
+{
+	struct wire w = wire_of(slice_range(at, k->items->bytes.p + k->items->bytes.n));
+
+	walk_cool(k);
+	return wire_get(&w);
+}
+
+static int by_item(const void *a, const void *b, void *walk)
+{
+	return name_cmp(name_at(walk, *(const char *const *)a), name_at(walk, *(const char *const *)b));
 }
 
 static void walk_next(struct walk *k)
 {
-	const char *end = k->items->bytes.p + k->items->bytes.n;
-
+	walk_cool(k);
 	if (k->order && k->next < k->n)
-		k->w = wire_of(slice_range(k->order[k->next++], end));
+		k->w = wire_of(slice_range(k->order[k->next++], k->items->bytes.p + k->items->bytes.n));
 	else if (k->order)
 		k->w.rest = SLICE_NONE;
 	k->end = !key_item_get(&k->w, &k->it);
-	/* The item in hand and the one before it stay. */
-	if (k->items->mapped && !k->order && !k->end && k->it.name.p - k->cold > 2 * MAP_STRIDE) {
-		map_cool(k->cold, k->it.name.p - MAP_STRIDE);
-		k->cold = k->it.name.p - MAP_STRIDE;
-	}
 }
 
 static void walk_rewind(struct walk *k)
 {
 	k->w = wire_of(k->items->bytes);
-	k->cold = k->items->bytes.p;
 	walk_next(k);
 }
 
@@ -294,9 +299,9 @@ static void walk_init(struct walk *k, const struct key_items *items)
 		k->w = wire_of(items->bytes);
 		for (; k->n < n; k->n++) {
 			order[k->n] = k->w.rest.p;
-			key_item_get(&k->w, &k->it);
+			walk_next(k);
 		}
-		qsort_r(order, n, sizeof(*order), by_item, (void *)(items->bytes.p + items->bytes.n));
+		qsort_r(order, n, sizeof(*order), by_item, k);
 		k->order = order;
 	}
 	walk_rewind(k);

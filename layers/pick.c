@@ -125,6 +125,14 @@ static int make_steps(struct applying *a, struct pick_step *dir, struct err **e)
 	return 0;
 }
 
+static const char *dir_source(struct applying *a, const struct pick_step *dir, const char *name)
+{
+	struct buf *path = &a->p->scratch->source;
+
+	pick_from_path(dir->from, name, path);
+	return arena_str(&a->p->arena, buf_view(path));
+}
+
 static int on_found(void *arg, struct pick_step *dir, const char *name, const struct pick_attr *at, struct pick_node **ret_node,
 		    struct err **e)
 {
@@ -134,6 +142,8 @@ static int on_found(void *arg, struct pick_step *dir, const char *name, const st
 
 	if (make_steps(a, dir, e) < 0 || check_device(name, at, e) < 0 || pick_apply(a->p, &own, e) < 0)
 		return -1;
+	if (own.type == ENTRY_DIR && a->tree->dir >= 0)
+		own.text = dir_source(a, dir, name);
 	if (pick_dest_put(a->p, dir->node, name, &own, &n, e) < 0)
 		return -1;
 	if (own.type == ENTRY_FILE) {

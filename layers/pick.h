@@ -64,7 +64,7 @@ size_t picked_archives(const struct picked *p);
 /* One selected entry: source path relative to the tree's root. Valid until the next call. */
 struct picked_item {
 	const struct entry *en;          /* path: destination. A file's xattrs are only read with its content */
-	const char *source;              /* in the tree; NULL for what is no file, and for inline content */
+	const char *source;              /* in the tree, of files and walked directories; NULL for the rest, and for inline content */
 	const struct stat *st;           /* of a directory tree's file, for the stat cache; else NULL */
 	const struct digest *digest;     /* of a file's content, once known; else NULL */
 	bool parent;                     /* an existing or created parent: not part of the content digest */

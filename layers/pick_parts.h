@@ -24,7 +24,8 @@ struct pick_attr {
 	int64_t mtime, ctime;            /* ctime, dev, ino: of directory trees, to tell whether it changed */
 	uint32_t mtime_ns, ctime_ns;
 	uint64_t dev, ino;               /* view: layer index, 0. Archive: 0, offset in the spool. Devices: major, minor */
-	const char *text;                /* symlink: its target. File: its name in `from`, in a view its path in the layer */
+	const char *text;                /* symlink: its target. File: its name in `from`, in a view its path in the layer. A directory
+					    of a directory tree: its path there, where it was found by a walk */
 	const char *first;               /* view: path of the first hard link, which may be itself */
 	const struct xattr *xattr;
 	uint32_t nxattr;

@@ -100,6 +100,8 @@ void picked_at(const struct picked *p, size_t i, struct picked_item *ret)
 		pick_from_path(n->from, n->at.text, &s->source);
 		ret->source = s->source.p;
 	}
+	if (n->at.type == ENTRY_DIR)
+		ret->source = n->at.text;
 	if (file && has_stat(n->from)) {
 		stat_of(&n->at, &s->st);
 		ret->st = &s->st;
