@@ -46,3 +46,9 @@ void report_warning(struct report *r, const char *rule, const char *text, const 
 	if (r && r->ops->warning)
 		r->ops->warning(r, rule, text, where, excerpt);
 }
+
+void report_error(struct report *r, const struct err *e)
+{
+	if (r && r->ops->error)
+		r->ops->error(r, e);
+}

@@ -22,6 +22,8 @@ struct report_ops {
 	void (*note)(struct report *r, enum report_level level, const char *text);
 	/* A lint finding or similar, with place. */
 	void (*warning)(struct report *r, const char *rule, const char *text, const char *where, const char *excerpt);
+	/* One of several errors, which does not end the work: the last one is returned. */
+	void (*error)(struct report *r, const struct err *e);
 };
 struct report {
 	const struct report_ops *ops;
@@ -33,4 +35,5 @@ void report_state(struct report *r, unsigned id, enum report_state s, const char
 void report_output(struct report *r, unsigned id, int stream, struct slice text);
 void report_bytes(struct report *r, unsigned id, const char *what, uint64_t done, uint64_t total);
 void report_note(struct report *r, enum report_level level, const char *fmt, ...) PRINTF(3, 4);
+void report_error(struct report *r, const struct err *e);
 void report_warning(struct report *r, const char *rule, const char *text, const char *where, const char *excerpt);

@@ -1,24 +1,27 @@
 /* build/build.c - the spine: context and Dockerfile -> plan -> steps -> image -> outputs (design.md 1). */
 #include "base/mem.h"
 #include "build/context/context.h"
-#include "build/plan.h"
+#include "build/check.h"
 #include "parser/diag.h"
 
-/* Several errors of one file in one run: all but the last are shown as they are, the last one ends the build. */
-static int parse(struct app *a, const struct context *c, struct file **ret, struct err **e)
+/* Several errors of one file in one run: the last one ends the build, and those before it are shown as what they are. For a check they
+ * are the answer, and there is no file then. */
+static int parse(struct app *a, const struct build_req *r, const struct context *c, struct file **ret, struct build_done *done, struct err **e)
 {
 	struct file_errors errors = { 0 };
 
 	if (file_parse(c->file_name, buf_view(&c->file), ret, &errors) == 0)
 		return 0;
-	for (size_t i = 0; i + 1 < errors.n; i++) {
-		AUTO(buf_freep) struct buf b = BUF_MAX(64 << 10);
-
-		err_print(errors.err[i], &b);
-		report_note(a->report, REPORT_WARNING, "%.*s", SLICE_F(slice_trim(buf_view(&b), "\n")));
-	}
 	if (errors.n == 0)
 		return err_set(e, ERR_BUG, "the Dockerfile was refused without a reason");
+	if (strcmp(r->call, "check") == 0) {
+		int rc = check_parse_errors(r, c->file_name, buf_view(&c->file), &errors, done, e);
+
+		file_errors_clear(&errors);
+		return rc;
+	}
+	for (size_t i = 0; i + 1 < errors.n; i++)
+		report_error(a->report, errors.err[i]);
 	*e = errors.err[errors.n - 1];
 	errors.err[--errors.n] = NULL;
 	file_errors_clear(&errors);
@@ -102,8 +105,11 @@ int build_run(struct app *a, const struct build_req *r, struct build_done *ret, 
 	AUTO(plan_freep) struct plan *p = NULL;
 
 	*ret = (struct build_done){ .text = BUF_MAX(64 << 20) };
-	if (app_store(a, e) < 0 || context_open(a, r, &c, e) < 0 || parse(a, c, &f, e) < 0 || check_frontend(r, f, e) < 0 ||
-	    plan_make(a, r, f, c, &p, e) < 0)
+	if (app_store(a, e) < 0 || context_open(a, r, &c, e) < 0 || parse(a, r, c, &f, ret, e) < 0)
+		return -1;
+	if (!f)
+		return 0;
+	if (check_frontend(r, f, e) < 0 || plan_make(a, r, f, c, &p, e) < 0)
 		return -1;
 	return p->check_only ? call_run(p, ret, e) : execute(p, ret, e);
 }

@@ -1,36 +1,10 @@
-/* build/call.c - --call=check, outline, targets: what a Dockerfile says, without building it (spec/dockerfile.md 16). */
+/* build/call.c - --call=outline, targets: what a Dockerfile says, without building it (spec/dockerfile.md 16.2, 16.3). */
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "build/plan.h"
-#include "parser/diag.h"
+#include "build/check.h"
 #include "parser/expand.h"
 #include "parser/flags.h"
-
-static struct jval *location(unsigned line, unsigned end)
-{
-	struct jval *o = jval_obj(), *ranges = jval_arr(), *range = jval_obj(), *from = jval_obj(), *to = jval_obj();
-
-	jval_set_int(from, "line", line);
-	jval_set_int(to, "line", end);
-	jval_set(range, "start", from);
-	jval_set(range, "end", to);
-	jval_add(ranges, range);
-	jval_set_int(o, "sourceIndex", 0);
-	jval_set(o, "ranges", ranges);
-	return o;
-}
-
-static struct jval *sources(const struct plan *p)
-{
-	struct jval *list = jval_arr(), *o = jval_obj();
-
-	jval_set_str(o, "filename", source_name(p->file->source));
-	jval_set_str(o, "language", "Dockerfile");
-	jval_set_slice(o, "text", source_text(p->file->source));
-	jval_add(list, o);
-	return list;
-}
 
 /* Doc comment (16.4): the first line of the block above that starts with the name. */
 static const char *described(const struct instr *in, const char *name, size_t *n)
@@ -46,78 +20,6 @@ static const char *described(const struct instr *in, const char *name, size_t *n
 	}
 	*n = 0;
 	return "";
-}
-
-/* ---- check */
-
-static int by_line(const void *a, const void *b)
-{
-	const struct lint_finding *x = a, *y = b;
-
-	return x->line < y->line ? -1 : x->line > y->line;
-}
-
-static void check_text(const struct plan *p, struct buf *out)
-{
-	size_t n = p->lint.nfound;
-
-	if (n == 0 && !p->error)
-		buf_str(out, "Check complete, no warnings found.\n");
-	if (n)
-		buf_printf(out, "Check complete, %zu warning%s been found!\n", n, n == 1 ? " has" : "s have");
-	for (size_t i = 0; i < n; i++) {
-		const struct lint_finding *f = &p->lint.found[i];
-		char url[160];
-		const char *u = lint_url(f->rule, url, sizeof(url));
-
-		buf_printf(out, "\nWARNING: %s%s%s\n%s\n%s:%u\n", lint_table[f->rule].name, u ? " - " : "", u ? u : "", f->detail,
-			   source_name(p->file->source), f->line);
-		if (f->at.to > f->at.from)
-			diag_excerpt(p->file->source, f->at, out);
-	}
-	if (p->error) {
-		buf_str(out, n ? "\n" : "");
-		err_print(p->error, out);
-	}
-}
-
-static struct jval *error_json(const struct err *error)
-{
-	struct jval *o = jval_obj();
-	const char *text = err_text(error), *cause = err_cause(error), *where = err_where(error);
-	AUTO(mem_freep) char *both = strcmp(text, cause) == 0 ? mem_str(text) : mem_printf("%s: %s", text, cause);
-	const char *colon = where ? strchr(where, ':') : NULL;
-
-	jval_set_str(o, "message", both);
-	if (colon) {
-		unsigned line = (unsigned)strtoul(colon + 1, NULL, 10);
-
-		jval_set(o, "location", location(line, line));
-	}
-	return o;
-}
-
-static struct jval *check_json(const struct plan *p)
-{
-	struct jval *o = jval_obj(), *list = jval_arr();
-
-	for (size_t i = 0; i < p->lint.nfound; i++) {
-		const struct lint_finding *f = &p->lint.found[i];
-		struct jval *w = jval_obj();
-		char url[160];
-
-		jval_set_str(w, "ruleName", lint_table[f->rule].name);
-		jval_set_str(w, "description", lint_table[f->rule].description);
-		jval_set_str(w, "url", lint_url(f->rule, url, sizeof(url)));
-		jval_set_str(w, "detail", f->detail);
-		jval_set(w, "location", location(f->line, f->end_line));
-		jval_add(list, w);
-	}
-	jval_set(o, "warnings", list);
-	jval_set(o, "sources", sources(p));
-	if (p->error)
-		jval_set(o, "buildError", error_json(p->error));
-	return o;
 }
 
 /* ---- targets */
@@ -141,11 +43,11 @@ static struct jval *targets_json(const struct plan *p)
 		jval_set_str(t, "base", st->base);
 		if (st->platform)
 			jval_set_str(t, "platform", st->platform);
-		jval_set(t, "location", location(st->from->line, st->from->end_line));
+		jval_set(t, "location", call_location(st->from->line, st->from->end_line));
 		jval_add(list, t);
 	}
 	jval_set(o, "targets", list);
-	jval_set(o, "sources", sources(p));
+	jval_set(o, "sources", call_sources(source_name(p->file->source), source_text(p->file->source)));
 	return o;
 }
 
@@ -356,7 +258,7 @@ static struct jval *outline_list(const struct outline *o, const char *kind)
 			jval_set_str(v, "value", r->value);
 		if (r->required)
 			jval_set_bool(v, "required", true);
-		jval_set(v, "location", location(r->line, r->end));
+		jval_set(v, "location", call_location(r->line, r->end));
 		jval_add(list, v);
 	}
 	return list;
@@ -375,7 +277,7 @@ static struct jval *outline_json(const struct plan *p, const struct outline *o)
 	jval_set(v, "args", outline_list(o, "arg"));
 	jval_set(v, "secrets", outline_list(o, "secret"));
 	jval_set(v, "ssh", outline_list(o, "ssh"));
-	jval_set(v, "sources", sources(p));
+	jval_set(v, "sources", call_sources(source_name(p->file->source), source_text(p->file->source)));
 	return v;
 }
 
@@ -448,26 +350,18 @@ int call_run(struct plan *p, struct build_done *ret, struct err **e)
 	struct buf *out = &ret->text;
 
 	if (strcmp(r->call, "outline") == 0) {
-		outline_run(p, r->call_json, out);
+		outline_run(p, r->call_format == CALL_JSON, out);
 		return buf_ok(out, "the outline", e);
 	}
-	bool targets = strcmp(r->call, "targets") == 0;
-	if (!targets && !p->error)
-		(void)plan_violations(p, &p->error);
-	if (!targets && !r->call_json && p->lint.nfound)
-		qsort(p->lint.found, p->lint.nfound, sizeof(*p->lint.found), by_line);
-	if (r->call_json) {
-		AUTO(jval_freep) struct jval *v = targets ? targets_json(p) : check_json(p);
+	if (strcmp(r->call, "targets") != 0)
+		return check_run(p, ret, e);
+	if (r->call_format == CALL_JSON) {
+		AUTO(jval_freep) struct jval *v = targets_json(p);
 
 		jval_print(v, out, 2);
 		buf_char(out, '\n');
-	} else if (targets) {
-		targets_text(p, out);
 	} else {
-		check_text(p, out);
+		targets_text(p, out);
 	}
-	for (size_t i = 0; i < p->lint.nfound && !targets && !r->call_ignore_status; i++)
-		ret->status |= !(lint_table[p->lint.found[i].rule].bits & LINT_OURS);
-	ret->status |= p->error && !targets;
 	return buf_ok(out, "the answer", e);
 }

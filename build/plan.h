@@ -108,7 +108,7 @@ int graph_cycles(struct plan *p, struct err **e);
 
 /* build/build.c: rules that fired although the file asks for errors (15.1). */
 int plan_violations(struct plan *p, struct err **e);
-/* build/call.c: --call=check, outline, targets. */
+/* build/call.c: --call=check (by build/check.c), outline, targets. */
 int call_run(struct plan *p, struct build_done *ret, struct err **e);
 /* build/sched.c */
 int sched_run(struct plan *p, struct err **e);

@@ -63,7 +63,8 @@ struct build_req {
 	struct strs allow;               /* network.host, security.insecure */
 	const char *ignorefile;
 	const char *call;                /* "build", "check", "outline", "targets" */
-	bool call_json, call_ignore_status;
+	enum call_format { CALL_TEXT, CALL_JSON, CALL_SARIF } call_format;      /* SARIF: check only */
+	bool call_ignore_status;
 	bool has_epoch;                  /* SOURCE_DATE_EPOCH of the environment */
 	const char *epoch;
 	struct transfer_opts transfer;   /* kind is set where it is used */

@@ -198,7 +198,7 @@ static int platform(struct build_opts *o, struct build_req *r, struct err **e)
 	return 0;
 }
 
-/* "check,format=json,ignorestatus=true"; lint is check. */
+/* "check,format=json|sarif,ignorestatus=true"; lint is check. */
 static int call(struct build_opts *o, struct build_req *r, struct err **e)
 {
 	static const char *const known[] = { "build", "check", "outline", "targets" };
@@ -220,11 +220,13 @@ static int call(struct build_opts *o, struct build_req *r, struct err **e)
 		rc = err_set(e, ERR_USAGE, "--call is '%s', none of build, check, outline and targets", o->call);
 	for (size_t i = 1; i < n && rc == 0; i++) {
 		if (strcmp(field[i], "format=json") == 0)
-			r->call_json = true;
+			r->call_format = CALL_JSON;
+		else if (strcmp(field[i], "format=sarif") == 0 && r->call && strcmp(r->call, "check") == 0)
+			r->call_format = CALL_SARIF;
 		else if (strcmp(field[i], "ignorestatus=true") == 0 || strcmp(field[i], "ignorestatus=1") == 0)
 			r->call_ignore_status = true;
 		else if (strcmp(field[i], "format=text") != 0 && strncmp(field[i], "ignorestatus=", 13) != 0)
-			rc = err_set(e, ERR_USAGE, "--call is '%s', but '%s' is neither format=json nor ignorestatus=true", o->call, field[i]);
+			rc = err_set(e, ERR_USAGE, "--call is '%s', but '%s' is neither format=json, ignorestatus=true nor, of a check, format=sarif", o->call, field[i]);
 	}
 	csv_free(field, n);
 	return rc;

@@ -225,6 +225,15 @@ static void on_warning(struct report *r, const char *rule, const char *text, con
 		u->mode->warning(u, rule ? rule : "", safe_text, safe_where, safe_excerpt);
 }
 
+static void on_error(struct report *r, const struct err *e)
+{
+	struct ui *u = ui_of(r);
+
+	if (u->mode->end)
+		u->mode->end(u);
+	u->mode->error(u, NULL, e);
+}
+
 void ui_warning_text(const char *rule, const char *text, const char *where, const char *excerpt, struct buf *out)
 {
 	buf_printf(out, "warning: %s%s%s\n", rule, *rule ? ": " : "", text);
@@ -251,8 +260,7 @@ void ui_error_text(struct ui *u, const struct ui_step *failed, const struct err 
 			buf_printf(out, "    %s\n", ui_tail_line(failed, i));
 		buf_char(out, '\n');
 	}
-	if (!err_placed(e))
-		buf_str(out, "error: ");
+	buf_str(out, "error: ");
 	err_print(e, &text);
 	redact_apply(&u->redact, buf_view(&text), out);
 }
@@ -266,6 +274,7 @@ static const struct report_ops ops = {
 	.bytes = on_bytes,
 	.note = on_note,
 	.warning = on_warning,
+	.error = on_error,
 };
 
 static bool can_draw(int fd)

@@ -23,6 +23,12 @@ bad 2 'unknown instruction: RUNN' "a misspelt instruction" <<<$'FROM scratch\nRU
 like "$out" 'Dockerfile:2' "with its line"
 like "$out" '(try|mean).* RUN\b' "and the nearest word"
 like "$out" '^ *\| *\^|\^~*' "and a caret"
+bad 2 '^error: .*Dockerfile:2:1: unknown instruction: RUNN' "several mistakes" <<<$'FROM scratch\nRUNN true\nCOPY --frm=a b c\nFRM x'
+is "$(grep -cE '^error: .*Dockerfile:(2:1|3:6|4:1): unknown' <<<"$out")" 3 "... are all errors, with their places" || diag "$out"
+is "$(grep -c '\^~' <<<"$out") $(grep -c 'warning' <<<"$out")" '3 0' "... their carets, and nothing called a warning"
+status 2 "... and data" "$KILN" build --progress=json "$T/bad"
+is "$(grep '^{' <<<"$out" | python3 -c 'import json, sys; print([(e["error"]["where"].rsplit("Dockerfile")[-1], e["error"]["status"]) for e in map(json.loads, sys.stdin) if e["event"] == "error"])')" \
+    "[(':2:1', 2), (':3:6', 2), (':4:1', 2)]" "... each for itself"
 bad 2 'unknown flag: --frm' "a misspelt flag" <<<$'FROM scratch\nCOPY --frm=a b c'
 like "$out" '(try|mean).* --from\b' "with the nearest one"
 bad 2 'missing a value|unexpected' "a flag without a value" <<<$'FROM scratch\nCOPY --from a b'

@@ -89,6 +89,52 @@ status 0 "16.1 ignorestatus" "$KILN" build --call=check,ignorestatus=true "$T/li
 printf 'FROM busybox:1.35\nHEALTHCHECK CMD x\nSHELL ["/bin/sh","-c"]\nCMD x\nENV PUBLIC_TOKEN=1 TOKENS=1 KEYS=2 MY_KEY_FILE=1\nARG A\nRUN echo $A $UNKNOWN\nCOPY <<E /x\n$A\nE\nEXPOSE $PORTS\nWORKDIR /a\nWORKDIR b\n' >"$T/lint/Dockerfile"
 is "$(found lint)" "" "15.2 what is no finding"
 
+# ---- 16.1 as SARIF, and a file that does not parse
+printf 'FROM scratch AS B\nMAINTAINER m\xc3\xa9\nENV \xc3\xa9=1 API_KEY=x\nRUN apt-get update\nENV B=${A:?no}\n' >"$T/lint/a b:c"
+sarif() { "$KILN" build --call=check,format=sarif -f "$T/lint/$1" "$T/lint" 2>/dev/null </dev/null; }
+sarif "a b:c" >"$T/sarif"
+cat >"$T/sarif.py" <<'EOT'
+import json, sys
+d = json.load(open(sys.argv[1]))
+assert d["version"] == "2.1.0" and d["$schema"].endswith("sarif-2.1.0.json") and len(d["runs"]) == 1
+run = d["runs"][0]
+rules = run["tool"]["driver"]["rules"]
+assert run["tool"]["driver"]["name"] and run["columnKind"] == "unicodeCodePoints"
+assert len({r["id"] for r in rules}) == len(rules) and all(r["shortDescription"]["text"] for r in rules)
+assert all(r["defaultConfiguration"]["level"] in ("note", "warning", "error") for r in rules)
+for r in run["results"]:
+    where = r["locations"][0]["physicalLocation"]
+    g = where["region"]
+    assert rules[r["ruleIndex"]]["id"] == r["ruleId"] and r["level"] == rules[r["ruleIndex"]]["defaultConfiguration"]["level"]
+    assert where["artifactLocation"]["uri"] == run["artifacts"][where["artifactLocation"]["index"]]["location"]["uri"]
+    assert not set(where["artifactLocation"]["uri"].removeprefix("file://")) & set(" :")
+    assert g["startLine"] > 0 and g.get("endLine", g["startLine"]) >= g["startLine"]
+    print(r["ruleId"], r["level"], g["startLine"], g.get("startColumn", "-"), g.get("endLine", "-"), g.get("endColumn", "-"))
+EOT
+same "16.1 SARIF 2.1.0: rules, results, places in characters" "$(python3 "$T/sarif.py" "$T/sarif" 2>&1)" <<'EOT'
+StageNameCasing warning 1 17 1 18
+MaintainerDeprecated warning 2 1 2 14
+SecretsUsedInArgOrEnv warning 3 9 3 18
+PackageListsKept note 4 1 4 19
+UndefinedVar warning 5 5 5 15
+BuildError error 5 5 - -
+EOT
+is "$(sarif "a b:c" | sha256sum)" "$(sha256sum <"$T/sarif")" "16.1 the same bytes again"
+status 125 "16.3 SARIF is for findings" "$KILN" build --call=targets,format=sarif "$T/lint"
+printf 'FROM scratch\nRUNN x\nCOPY --frm=a b c\nFRM y\n' >"$T/lint/bad"
+status 1 "16.1 a file that does not parse" "$KILN" build --check -f "$T/lint/bad" "$T/lint"
+is "$(grep -cE '^error: .*bad:[234]:[16]: unknown' <<<"$out")" 3 "16.1 each error with its place" || diag "$out"
+is "$("$KILN" build --call=check,format=json -f "$T/lint/bad" "$T/lint" 2>/dev/null </dev/null | json - '[d["buildError"]["message"], d["buildError"]["location"]["ranges"][0]["start"]["line"], d["warnings"], len(d["sources"])]')" \
+    '["unknown instruction: RUNN", 2, [], 1]' "16.1 buildError and its line"
+sarif bad >"$T/sarif"
+same "16.1 all of them in SARIF" "$(python3 "$T/sarif.py" "$T/sarif" 2>&1)" <<'EOT'
+BuildError error 2 1 - -
+BuildError error 3 6 - -
+BuildError error 4 1 - -
+EOT
+printf '# hadolint global ignore=DL4000\nFROM scratch\nMAINTAINER me\n# hadolint ignore=DL3000,DL3025\nWORKDIR rel\nCMD x\n' >"$T/lint/Dockerfile"
+is "$(found lint)" 'JSONArgsRecommended 6' "15.1 comments for hadolint"
+
 # ---- 16.2, 16.3, 16.4
 dockerfile outline <<'EOT'
 # BASE is the image
