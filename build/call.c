@@ -97,15 +97,6 @@ static struct outline_row *outline_add(struct outline *o, const char *kind, cons
 	return &o->row[o->n++];
 }
 
-static const char *global_now(const struct plan *p, const char *name)
-{
-	for (size_t i = 0; i < p->nglobal; i++) {
-		if (strcmp(p->global[i].key, name) == 0)
-			return p->global[i].value;
-	}
-	return NULL;
-}
-
 static void outline_arg(struct plan *p, struct outline *o, const struct instr *in, const char *name, const char *value)
 {
 	struct outline_row *r;
@@ -121,11 +112,11 @@ static void outline_arg(struct plan *p, struct outline *o, const struct instr *i
 		}
 	}
 	/* What is global and in no line is predefined: not something to set. */
-	if (stage && global_now(p, name))
+	if (stage && eval_global_get(p, name))
 		return;
 	r = outline_add(o, "arg", name, in);
 	if (r) {
-		r->value = value ? value : global_now(p, name);
+		r->value = value ? value : eval_global_get(p, name);
 		r->text = described(in, name, &r->ntext);
 	}
 }
@@ -143,7 +134,7 @@ static const char *globals_get(void *arg, struct slice name)
 	struct outline_globals *g = arg;
 	AUTO(mem_freep) char *text = mem_strn(name.p, name.n);
 
-	return global_now(g->p, text);
+	return eval_global_get(g->p, text);
 }
 
 static void globals_seen(void *arg, struct slice name, bool found)

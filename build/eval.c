@@ -10,54 +10,9 @@
 #include "parser/flags.h"
 #include "parser/ignore.h"
 
-/* ---- ordered variables */
-
-static struct eval_var *var_find(struct eval_var *v, size_t n, const char *name, size_t len)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (strncmp(v[i].key, name, len) == 0 && v[i].key[len] == '\0')
-			return &v[i];
-	}
-	return NULL;
-}
-
-/* The slot of the name in the stage's index: its own, or the free one where it belongs. */
-static uint32_t *var_slot(const struct eval *ev, const char *name, size_t len)
-{
-	uint32_t h = 2166136261U;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (unsigned char)name[i]) * 16777619U;
-	for (size_t at = h & (ev->nslot - 1);; at = (at + 1) & (ev->nslot - 1)) {
-		uint32_t *slot = &ev->slot[at];
-
-		if (!*slot || (strncmp(ev->var[*slot - 1].key, name, len) == 0 && ev->var[*slot - 1].key[len] == '\0'))
-			return slot;
-	}
-}
-
-static struct eval_var *stage_var(const struct eval *ev, const char *name, size_t len)
-{
-	uint32_t *slot = ev->nslot ? var_slot(ev, name, len) : NULL;
-
-	return slot && *slot ? &ev->var[*slot - 1] : NULL;
-}
-
-/* Room for one more. */
-static void index_grow(struct eval *ev)
-{
-	if ((ev->nvar + 1) * 2 <= ev->nslot)
-		return;
-	free(ev->slot);
-	ev->nslot = ev->nslot ? ev->nslot * 2 : 64;
-	ev->slot = mem_array(ev->nslot, sizeof(*ev->slot));
-	for (size_t i = 0; i < ev->nvar; i++)
-		*var_slot(ev, ev->var[i].key, strlen(ev->var[i].key)) = (uint32_t)i + 1;
-}
-
 const char *eval_get(const struct eval *ev, const char *name)
 {
-	struct eval_var *v = stage_var(ev, name, strlen(name));
+	struct var *v = vars_find(&ev->var, slice_of(name));
 
 	return v ? v->value : NULL;
 }
@@ -65,35 +20,14 @@ const char *eval_get(const struct eval *ev, const char *name)
 /* An assignment moves the name to the end of RUN's environment (4.1). */
 void eval_set(struct eval *ev, const char *key, const char *value, bool arg)
 {
-	index_grow(ev);
-	uint32_t *slot = var_slot(ev, key, strlen(key));
-	struct eval_var *old = *slot ? &ev->var[*slot - 1] : NULL;
-	struct eval_var v = {
-		.key = old ? old->key : arena_str(ev->arena, slice_of(key)), .value = arena_str(ev->arena, slice_of(value)), .arg = arg,
-	};
-
-	if (old) {
-		for (size_t i = 0; i < ev->nslot; i++)
-			ev->slot[i] -= ev->slot[i] > *slot && &ev->slot[i] != slot;
-		memmove(old, old + 1, (size_t)(ev->var + ev->nvar - old - 1) * sizeof(*old));
-		ev->nvar--;
-	}
-	MEM_ROOM(ev->var, ev->nvar, ev->varcap);
-	ev->var[ev->nvar++] = v;
-	*slot = (uint32_t)ev->nvar;
+	vars_move(&ev->var, ev->arena, key, value, arg);
 }
 
-static void global_set(struct plan *p, const char *key, const char *value)
+const char *eval_global_get(const struct plan *p, const char *name)
 {
-	struct eval_var *v = var_find(p->global, p->nglobal, key, strlen(key));
+	struct var *v = vars_find(&p->global, slice_of(name));
 
-	if (!v) {
-		MEM_ROOM(p->global, p->nglobal, p->globalcap);
-		v = &p->global[p->nglobal++];
-		v->key = arena_str(&p->arena, slice_of(key));
-	}
-	v->value = arena_str(&p->arena, slice_of(value));
-	v->arg = true;
+	return v ? v->value : NULL;
 }
 
 /* ---- global scope (4.2, 4.4) */
@@ -112,7 +46,7 @@ static void predefine(struct plan *p, const char *prefix, const struct platform 
 		AUTO(mem_freep) char *name = mem_printf("%s%s", prefix, rows[i].suffix);
 		const char *given = plan_build_arg(p, name);
 
-		global_set(p, name, given ? given : i == 0 ? text.s : rows[i].value);
+		vars_set(&p->global, &p->arena, name, given ? given : i == 0 ? text.s : rows[i].value, true);
 	}
 }
 
@@ -124,7 +58,7 @@ void eval_predefine(struct plan *p)
 
 	predefine(p, "TARGET", &p->target_platform);
 	predefine(p, "BUILD", &p->build_platform);
-	global_set(p, "TARGETSTAGE", given ? given : want);
+	vars_set(&p->global, &p->arena, "TARGETSTAGE", given ? given : want, true);
 }
 
 struct global_look {
@@ -137,21 +71,9 @@ struct global_look {
 static const char *global_get(void *arg, struct slice name)
 {
 	struct global_look *g = arg;
-	struct eval_var *v = var_find(g->p->global, g->p->nglobal, name.p, name.n);
+	struct var *v = vars_find(&g->p->global, name);
 
 	return v ? v->value : NULL;
-}
-
-static const char *near_variable(const struct eval_var *v, size_t n, struct slice name)
-{
-	const char **names = mem_array(n + 1, sizeof(*names));
-	const char *near;
-
-	for (size_t i = 0; i < n; i++)
-		names[i] = v[i].key;
-	near = nearest_word(name, names, n, false);
-	free(names);
-	return near;
 }
 
 static void global_seen(void *arg, struct slice name, bool found)
@@ -160,7 +82,7 @@ static void global_seen(void *arg, struct slice name, bool found)
 
 	if (found || !g->from)
 		return;
-	const char *near = near_variable(g->p->global, g->p->nglobal, name);
+	const char *near = vars_near(&g->p->global, name);
 	lint_report(&g->p->lint, LINT_UndefinedArgInFrom, g->in, g->at, "FROM argument '%.*s' is not declared%s%s%s", SLICE_F(name),
 		    near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
 }
@@ -189,7 +111,7 @@ int eval_global(struct plan *p, struct err **e)
 			    eval_global_expand(p, in->pair[k].value, in->pair[k].at, p->file->escape, in, &value, e) < 0)
 				return -1;
 			if (value)
-				global_set(p, in->pair[k].key, value);
+				vars_set(&p->global, &p->arena, in->pair[k].key, value, true);
 		}
 	}
 	return 0;
@@ -206,7 +128,7 @@ struct look {
 static const char *stage_get(void *arg, struct slice name)
 {
 	struct look *l = arg;
-	struct eval_var *v = stage_var(l->ev, name.p, name.n);
+	struct var *v = vars_find(&l->ev->var, name);
 
 	return v ? v->value : NULL;
 }
@@ -216,9 +138,9 @@ static void stage_seen(void *arg, struct slice name, bool found)
 	struct look *l = arg;
 	struct eval *ev = l->ev;
 
-	if (found || ev->stage->hidden || l->in->id == INSTR_EXPOSE || var_find(ev->arg, ev->narg, name.p, name.n))
+	if (found || ev->stage->hidden || l->in->id == INSTR_EXPOSE || vars_find(&ev->arg, name))
 		return;
-	const char *near = near_variable(ev->var, ev->nvar, name);
+	const char *near = vars_near(&ev->var, name);
 	lint_report(&ev->plan->lint, LINT_UndefinedVar, l->in, l->at, "usage of undefined variable '$%.*s'%s%s%s", SLICE_F(name),
 		    near ? " (did you mean $" : "", near ? near : "", near ? "?)" : "");
 }
@@ -456,12 +378,8 @@ static void begin_parent(struct pstage *ps)
 
 	image_copy(&ps->image, &ps->parent->image);
 	config_list_null(&ps->image, "OnBuild");
-	for (size_t i = 0; i < from->nvar; i++)
-		eval_set(ev, from->var[i].key, from->var[i].value, from->var[i].arg);
-	if (from->narg) {
-		ev->arg = mem_dup(from->arg, from->narg * sizeof(*ev->arg));
-		ev->narg = ev->argcap = from->narg;
-	}
+	vars_copy(&ev->var, &from->var);
+	vars_copy(&ev->arg, &from->arg);
 	ps->base = ps->parent->base;
 	ps->last = ps->parent->last;
 	ps->base_history = ps->parent->base_history;

@@ -12,10 +12,8 @@ static bool is_declared(const struct plan *p, const char *name)
 	/* The builder's own, which no ARG has to declare. */
 	if (strncmp(name, "BUILDKIT_", 9) == 0 || strcmp(name, "SOURCE_DATE_EPOCH") == 0 || (n > 6 && strcasecmp(name + n - 6, "_proxy") == 0))
 		return true;
-	for (size_t i = 0; i < p->nglobal; i++) {
-		if (strcmp(p->global[i].key, name) == 0)
-			return true;
-	}
+	if (vars_find(&p->global, slice_of(name)))
+		return true;
 	for (size_t i = 0; i < p->nstage; i++) {
 		for (size_t k = 0; k < p->stage[i].ninstr; k++) {
 			const struct instr *in = p->stage[i].instr[k];
@@ -74,29 +72,14 @@ static void lint_platform(struct plan *p, const struct pstage *ps)
 
 /* ---- the base with defaults only */
 
-struct defaults {
-	struct eval_var *v;
-	size_t n, cap;
-};
-
 static const char *default_get(void *arg, struct slice name)
 {
-	const struct defaults *d = arg;
+	struct var *v = vars_find(arg, name);
 
-	for (size_t i = d->n; i-- > 0;) {
-		if (slice_is(name, d->v[i].key))
-			return d->v[i].value;
-	}
-	return NULL;
+	return v ? v->value : NULL;
 }
 
-static void default_add(struct plan *p, struct defaults *d, const char *key, struct slice value)
-{
-	MEM_ROOM(d->v, d->n, d->cap);
-	d->v[d->n++] = (struct eval_var){ .key = arena_str(&p->arena, slice_of(key)), .value = arena_str(&p->arena, value) };
-}
-
-static void defaults_init(struct plan *p, struct defaults *d)
+static void defaults_init(struct plan *p, struct vars *d)
 {
 	static const char *const predefined[] = {
 		"TARGETPLATFORM", "TARGETOS", "TARGETARCH", "TARGETVARIANT", "TARGETOSVERSION", "TARGETSTAGE", "BUILDPLATFORM",
@@ -105,10 +88,10 @@ static void defaults_init(struct plan *p, struct defaults *d)
 	struct expand x = { .escape = p->file->escape, .get = default_get, .arg = d };
 
 	for (size_t i = 0; i < countof(predefined); i++) {
-		for (size_t k = 0; k < p->nglobal; k++) {
-			if (strcmp(p->global[k].key, predefined[i]) == 0)
-				default_add(p, d, predefined[i], slice_of(p->global[k].value));
-		}
+		const struct var *v = vars_find(&p->global, slice_of(predefined[i]));
+
+		if (v)
+			vars_set(d, &p->arena, predefined[i], v->value ? v->value : "", true);
 	}
 	for (size_t i = 0; i < p->file->nglobal; i++) {
 		const struct instr *in = p->file->global[i];
@@ -117,12 +100,12 @@ static void defaults_init(struct plan *p, struct defaults *d)
 			AUTO(buf_freep) struct buf b = BUF_MAX(1 << 20);
 
 			if (in->pair[k].value && expand_word(&x, slice_of(in->pair[k].value), &b, NULL) == 0)
-				default_add(p, d, in->pair[k].key, buf_view(&b));
+				vars_set(d, &p->arena, in->pair[k].key, b.p ? b.p : "", true);
 		}
 	}
 }
 
-static void lint_default(struct plan *p, const struct pstage *ps, struct defaults *d)
+static void lint_default(struct plan *p, const struct pstage *ps, struct vars *d)
 {
 	struct expand x = { .escape = p->file->escape, .get = default_get, .arg = d };
 	AUTO(buf_freep) struct buf b = BUF_MAX(1 << 20);
@@ -142,14 +125,14 @@ static void lint_default(struct plan *p, const struct pstage *ps, struct default
 
 void lint_from(struct plan *p)
 {
-	struct defaults d = { 0 };
+	struct vars d = { 0 };
 
 	defaults_init(p, &d);
 	for (size_t i = 0; i < p->nstage; i++) {
 		lint_platform(p, &p->stage[i]);
 		lint_default(p, &p->stage[i], &d);
 	}
-	free(d.v);
+	vars_clear(&d);
 }
 
 void lint_base(struct plan *p, const struct pstage *ps)

@@ -301,10 +301,8 @@ static int find_epoch(struct plan *p, struct err **e)
 	p->epoch = INT64_MIN;
 	if (!text && p->req->has_epoch)
 		text = p->req->epoch;
-	for (size_t i = 0; !text && i < p->nglobal; i++) {
-		if (strcmp(p->global[i].key, "SOURCE_DATE_EPOCH") == 0)
-			text = p->global[i].value;
-	}
+	if (!text)
+		text = eval_global_get(p, "SOURCE_DATE_EPOCH");
 	if (!text || !*text || strcmp(text, "context") == 0)
 		return 0;                /* a local context has no time of its own */
 	if (!slice_u64(slice_of(text), &v) || v > INT64_MAX) {
@@ -536,9 +534,8 @@ static void stage_clear(struct pstage *ps)
 	image_clear(&ps->image);
 	view_freep(&ps->view);
 	free(ps->dep);
-	free(ps->eval.var);
-	free(ps->eval.slot);
-	free(ps->eval.arg);
+	vars_clear(&ps->eval.var);
+	vars_clear(&ps->eval.arg);
 }
 
 void plan_free(struct plan *p)
@@ -560,7 +557,7 @@ void plan_free(struct plan *p)
 	free(p->hidden);
 	free(p->base);
 	free(p->step);
-	free(p->global);
+	vars_clear(&p->global);
 	lint_clear(&p->lint);
 	arena_clear(&p->arena);
 	free(p);

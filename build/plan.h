@@ -55,8 +55,7 @@ struct plan {
 	struct context **named;          /* named contexts that were opened */
 	size_t nnamed, namedcap;
 	struct platform build_platform, target_platform;
-	struct eval_var *global;         /* global scope */
-	size_t nglobal, globalcap;
+	struct vars global;              /* global scope */
 	struct pstage *stage;
 	size_t nstage;
 	struct pstage *target;
@@ -93,6 +92,7 @@ int eval_hidden(struct eval *ev, const struct instr *in, const char *from, const
 		struct pstage **ret, struct err **e);
 void eval_predefine(struct plan *p);
 int eval_global(struct plan *p, struct err **e);
+const char *eval_global_get(const struct plan *p, const char *name);      /* NULL: not set */
 int eval_global_expand(struct plan *p, const char *text, struct span at, char escape, const struct instr *in, const char **ret, struct err **e);
 
 /* build/lintfrom.c: findings of FROM lines. */

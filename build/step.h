@@ -8,6 +8,7 @@
 #pragma once
 #include "base/arena.h"
 #include "build/req.h"
+#include "build/vars.h"
 #include "cache/steps.h"
 #include "layers/config.h"
 #include "layers/listing.h"
@@ -37,21 +38,13 @@ enum { STEP_READ = 1 };
 extern const struct op *const op_table[INSTR_COUNT];
 
 /* ---- evaluation */
-struct eval_var {
-	char *key, *value;               /* arena */
-	bool arg;                        /* came from ARG: not in the image */
-};
 struct eval {
 	struct plan *plan;
 	struct pstage *stage;
 	struct arena *arena;
 	struct image *image;             /* the stage's config so far */
-	struct eval_var *var;            /* stage build environment in order (4.1) */
-	size_t nvar, varcap;
-	uint32_t *slot;                  /* its index: places in var + 1 by hash of the key, 0 free */
-	size_t nslot;                    /* a power of two, more than half of it free */
-	struct eval_var *arg;            /* declared ARGs in order, first position kept; value NULL: none (8.9) */
-	size_t narg, argcap;
+	struct vars var;                 /* stage build environment in order (4.1) */
+	struct vars arg;                 /* declared ARGs, first position kept; value NULL: none (8.9) */
 	bool cmd_set;                    /* a CMD was seen in this stage (7.8) */
 	bool trigger;                    /* the instruction is an ONBUILD trigger */
 	const char *const *onbuild;      /* collected by ONBUILD */

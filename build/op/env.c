@@ -85,24 +85,7 @@ static int label_eval(struct eval *ev, const struct instr *in, struct err **e)
 /* The ARG list of 8.9: a repeated name keeps its first position. */
 static void declare(struct eval *ev, const char *key, const char *value)
 {
-	size_t i;
-
-	for (i = 0; i < ev->narg && strcmp(ev->arg[i].key, key) != 0; i++)
-		;
-	if (i == ev->narg) {
-		MEM_ROOM(ev->arg, ev->narg, ev->argcap);
-		ev->arg[ev->narg++] = (struct eval_var){ .key = arena_str(ev->arena, slice_of(key)), .arg = true };
-	}
-	ev->arg[i].value = value ? arena_str(ev->arena, slice_of(value)) : NULL;
-}
-
-static const char *global_value(struct plan *p, const char *key)
-{
-	for (size_t i = 0; i < p->nglobal; i++) {
-		if (strcmp(p->global[i].key, key) == 0)
-			return p->global[i].value;
-	}
-	return NULL;
+	vars_set(&ev->arg, ev->arena, key, value, true);
 }
 
 static int arg_eval(struct eval *ev, const struct instr *in, struct err **e)
@@ -118,7 +101,7 @@ static int arg_eval(struct eval *ev, const struct instr *in, struct err **e)
 		if (!value && in->pair[i].value && eval_expand(ev, in, in->pair[i].value, in->pair[i].at, &value, e) < 0)
 			return -1;
 		if (!value)
-			value = global_value(p, key);
+			value = eval_global_get(p, key);
 		if (strcmp(key, "SOURCE_DATE_EPOCH") == 0 && p->epoch != INT64_MIN)
 			value = eval_printf(ev, "%jd", (intmax_t)p->epoch);
 		lint_secret(ev, in, in->pair[i].at, key);

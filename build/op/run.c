@@ -44,13 +44,14 @@ static int history(struct eval *ev, const struct run *r, const char **ret, struc
 	AUTO(buf_freep) struct buf b = BUF_MAX(32 << 20);
 
 	buf_str(&b, "RUN ");
-	if (ev->narg)
-		buf_printf(&b, "|%zu ", ev->narg);
-	for (size_t i = 0; i < ev->narg; i++) {
-		const char *now = eval_get(ev, ev->arg[i].key);
-		const char *value = now ? now : ev->arg[i].value;
+	if (ev->arg.n)
+		buf_printf(&b, "|%zu ", ev->arg.n);
+	for (size_t i = 0; i < ev->arg.n; i++) {
+		const struct var *arg = &ev->arg.v[i];
+		const char *now = eval_get(ev, arg->key);
+		const char *value = now ? now : arg->value;
 
-		buf_printf(&b, "%s=%s ", ev->arg[i].key, value ? value : "");
+		buf_printf(&b, "%s=%s ", arg->key, value ? value : "");
 	}
 	for (size_t i = 0; i < r->argc; i++)
 		buf_printf(&b, "%s ", r->argv[i]);
@@ -73,9 +74,10 @@ static void env_eval(struct eval *ev, struct run *r)
 {
 	static const char *const proxy[] = { "http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy" };
 
-	r->env = arena_alloc(ev->arena, (ev->nvar + 2) * sizeof(*r->env));
-	for (size_t i = 0; i < ev->nvar; i++)
-		r->env[r->nenv++] = eval_printf(ev, "%s=%s", ev->var[i].key, ev->var[i].value);
+	r->env = arena_alloc(ev->arena, (ev->var.n + 2) * sizeof(*r->env));
+	for (size_t i = 0; i < ev->var.n; i++)
+		if (ev->var.v[i].key)
+			r->env[r->nenv++] = eval_printf(ev, "%s=%s", ev->var.v[i].key, ev->var.v[i].value);
 	for (size_t i = 0; i < countof(proxy); i++) {
 		AUTO(mem_freep) char *upper = mem_str(proxy[i]);
 		const char *value = plan_build_arg(ev->plan, proxy[i]);
