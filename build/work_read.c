@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/at.h"
@@ -154,10 +155,35 @@ static int confine(int root, struct err **e)
 	return 0;
 }
 
+/* What this layer may fill: a small blob that holds much must not take the disk from everybody else (threats.md 17). */
+static uint64_t room(const struct reader *d)
+{
+	struct statvfs fs;
+	uint64_t keep = UINT64_C(1) << 30;
+
+	if (!d->r->fill || fstatvfs(d->tmp, &fs) < 0 || fs.f_blocks == 0)
+		return LAYER_MAX;
+	if (keep > (uint64_t)fs.f_blocks * fs.f_frsize / 16)
+		keep = (uint64_t)fs.f_blocks * fs.f_frsize / 16;
+	uint64_t has = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (has <= keep)
+		return 1;                /* enough for nothing; 0 would mean something else */
+	return has - keep < LAYER_MAX ? has - keep : LAYER_MAX;
+}
+
+static int too_much(uint64_t max, struct err **e)
+{
+	if (max == LAYER_MAX || !e || !*e || err_kind(*e) != ERR_LIMIT)
+		return -1;
+	err_kind_set(e, ERR_HOST);
+	err_wrap(e, "the disk of the store has room for %ju bytes, and its last part is not used for unpacking", (uintmax_t)max);
+	return err_hint(e, "free some space, for example with 'kiln prune'");
+}
+
 static int reader_pump(struct reader *d, struct err **e)
 {
 	AUTO(entries_drop) struct entries *src = NULL;
-	struct tarin_opts to = { .mode = TAR_LAYER };
+	struct tarin_opts to = { .mode = TAR_LAYER, .max_bytes = room(d) };
 	struct stream *s = NULL;
 
 	if (reader_stream(d, &s, e) < 0)
@@ -172,7 +198,7 @@ static int reader_pump(struct reader *d, struct err **e)
 		return -1;
 	}
 	if (tarin_new(s, &to, &src, e) < 0 || entries_pump(src, d->sink, d->nsink, &d->totals, e) < 0)
-		return -1;
+		return too_much(to.max_bytes, e);
 	if (entries_close(take(&src), e) < 0)
 		return -1;
 	hasher_end(d->hash, &d->diff);

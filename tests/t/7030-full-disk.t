@@ -1,7 +1,7 @@
 #!/bin/bash
 # A full disk: the build fails with a message, loses nothing, leaves nothing, and works when there is room (threats.md F).
 . "$(dirname "$0")/../lib.sh"
-need kiln userns subids overlay registry images || skip_all
+need kiln userns subids overlay registry images python3 || skip_all
 registry_up
 
 # The small disk is a tmpfs in a mount namespace of our own; an ordinary user becomes root of a user namespace for it,
@@ -14,6 +14,7 @@ mount -t tmpfs -o size=24m,mode=700 tmpfs "$T/small" || exit 99
 export KILN_ROOT=$T/small/store
 df() { stat -f -c '%a %S' "$T/small" | { read -r a s; echo $((a * s)); }; }
 "$KILN" build --progress=plain -t base "$T/ok" >"$T/first.log" 2>&1; echo "first $?"
+"$KILN" load -i "$T/zeros.tar" >"$T/zeros.log" 2>&1 && "$KILN" build --progress=plain "$T/zeros" >>"$T/zeros.log" 2>&1 </dev/null; echo "zeros $?"
 printf x >"$T/ok/big/marker"
 before=$(df)
 "$KILN" build --progress=plain "$T/big-copy" >"$T/copy.log" 2>&1 </dev/null; echo "copy $?"
@@ -35,6 +36,23 @@ printf 'FROM busybox:1.35\nRUN echo other > /hi\n' | dockerfile other
 printf 'FROM busybox:1.35\nCOPY big /big\nRUN true\n' | dockerfile big-copy
 head -c 40000000 /dev/urandom >"$T/big-copy/big"
 printf 'FROM busybox:1.35\nRUN head -c 40000000 /dev/urandom > /big\n' | dockerfile big-run
+printf 'FROM zeros.test/z:1\nRUN ["/x"]\n' | dockerfile zeros
+python3 - "$T/zeros.tar" <<'EOF'
+import gzip, hashlib, io, json, os, sys, tarfile
+def tar(files):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as t:
+        for name, data in files:
+            i = tarfile.TarInfo(name)
+            i.size = len(data)
+            t.addfile(i, io.BytesIO(data))
+    return out.getvalue()
+layer = tar([("zeros", b"\0" * (60 << 20))])
+config = json.dumps({"architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine), "os": "linux",
+    "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]}}).encode()
+names = json.dumps([{"Config": "c.json", "RepoTags": ["zeros.test/z:1"], "Layers": ["l.tar"]}]).encode()
+open(sys.argv[1], "wb").write(tar([("c.json", config), ("l.tar", gzip.compress(layer)), ("manifest.json", names)]))
+EOF
 if [ "$(id -u)" -eq 0 ]; then
     got=$(unshare --mount bash "$T/inside.sh" "$T" "$KILN" 2>&1)
 else
@@ -48,6 +66,8 @@ like "$(cat "$T/copy.log")" 'prune|gc' "and what to try"
 like "$(what run)" '^(1|125)$' "a RUN that does not fit" || diag "$(tail -n 10 "$T/run.log")"
 is "$(what check)" 0 "the store is clean" || diag "$(cat "$T/check.log")"
 is "$(what left)" "" "nothing is left"
+is "$(what zeros)" 125 "a small layer that holds more than the disk: 125" || diag "$(cat "$T/zeros.log")"
+like "$(cat "$T/zeros.log")" 'has room for [0-9]+ bytes' "E8: told by its header, before it is written"
 is "$(what again)" 0 "what was there still works" || diag "$(tail -n 10 "$T/again.log")"
 is "$(what gc)" 0 "gc works on a full disk" || diag "$(cat "$T/gc.log")"
 is "$(what pull)" 125 "a pull that does not fit: 125, and is no fault of the registry" || diag "$(cat "$T/pull.log")"
