@@ -403,6 +403,8 @@ static void finish(struct hop *p, CURLcode rc)
 	} else {
 		const char *why = *p->curl->why ? p->curl->why : p->http->lib.easy_strerror(rc);
 
+		if (rc == CURLE_OUT_OF_MEMORY)           /* what it calls a line of more than 100 KiB, too */
+			why = "a line of the header is too long, or libcurl has no memory";
 		p->end = end_of(rc);
 		if (rc == CURLE_OPERATION_TIMEDOUT && !began(p))
 			p->end = HOP_UNREACHED;

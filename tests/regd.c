@@ -24,6 +24,7 @@
  *     noauth       answer 401 without WWW-Authenticate                   body TEXT  that text, status 200
  *     echo         answer 400 with the login that was sent             escaped TEXT that text, status 400
  *     interim N    N answers 103 before the answer                    headers N  N headers more
+ *     line N       a header line of N bytes
  */
 #include "base/digest.h"
 #include "base/mem.h"
@@ -159,6 +160,8 @@ static void answer(struct req *q, int status, const char *headers, struct slice 
 	buf_printf(&head, "HTTP/1.1 %d X\r\n%s", status, headers);
 	for (uint64_t i = 0; good && acts(q, "headers") && i < number; i++)
 		buf_str(&head, "X-Many: of these\r\n");
+	for (uint64_t i = 0; good && acts(q, "line") && i < number; i++)
+		buf_str(&head, i == 0 ? "X-Long: " : i + 1 < number ? "a" : "\r\n");
 	if (good && acts(q, "header"))
 		buf_printf(&head, "%s\r\n", q->rule->arg);
 	if (good && acts(q, "encode"))

@@ -310,6 +310,7 @@ static const struct {
 	  .push_err = "status 400", .pull_err = "status 400" },
 	{ "R7: answers before the answer count as headers", .script = { "rule 0 GET /manifests/ interim 20000" },
 	  .pull_err = "256 KiB of headers" },
+	{ "R7: a line over the limit", .script = { "rule 0 GET /manifests/ line 300000" }, .pull_err = "line of the header is too long" },
 	{ "R7: headers over the limit", .script = { "rule 0 GET /manifests/ headers 20000" }, .pull_err = "256 KiB of headers" },
 	{ "an image that is not there is said to be missing", .script = { "rule 0 GET /manifests/ status 404" }, .pull_err = "no such image" },
 	{ "upload places on another origin get no Authorization",
