@@ -34,6 +34,7 @@ void output_spec_clear(struct output_spec *o)
 	free(o->dest);
 	free(o->comp);
 	strs_clear(&o->names);
+	strs_clear(&o->annotations);
 	*o = (struct output_spec){ 0 };
 }
 
@@ -42,6 +43,7 @@ void req_clear(struct build_req *r)
 	strs_clear(&r->tags);
 	strs_clear(&r->build_args);
 	strs_clear(&r->labels);
+	strs_clear(&r->annotations);
 	strs_clear(&r->build_contexts);
 	strs_clear(&r->no_cache_filter);
 	strs_clear(&r->add_hosts);

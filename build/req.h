@@ -17,6 +17,7 @@ struct output_spec {
 	enum output_type type;
 	char *dest;                      /* path, "-" for stdout, NULL */
 	struct strs names;               /* name=, else the -t names */
+	struct strs annotations;         /* beside those of the request */
 	bool tar_false;                  /* tar=false: a directory */
 	bool push, push_by_digest;
 	char *comp;                      /* NULL: the request's */
@@ -40,6 +41,7 @@ struct build_req {
 	const char *target;
 	struct strs build_args;          /* "K=V", names without value already resolved from the environment */
 	struct strs labels;              /* "K=V" */
+	struct strs annotations;         /* "K=V" of the manifest */
 	struct strs build_contexts;      /* "NAME=SPEC" */
 	bool no_cache;
 	struct strs no_cache_filter;     /* stage names */
@@ -50,7 +52,7 @@ struct build_req {
 	bool force_comp;
 	struct output_spec *output;
 	size_t noutput;                  /* 0: the store */
-	const char *iidfile, *metadata_file;
+	const char *iidfile, *iidfile_raw, *metadata_file;
 	unsigned jobs;                   /* 0: cores */
 	const char *network;             /* "default", "host", "none", "private" */
 	struct strs add_hosts;           /* "name=ip" */
@@ -75,7 +77,6 @@ void req_clear(struct build_req *r);
  * --iidfile and --metadata-file ask for is written too. */
 struct build_done {
 	struct digest config;            /* image id; zero when nothing was built */
-	struct digest manifest;          /* of what was pushed or exported; zero: none */
 	struct buf text;                 /* of --call=check|outline|targets; max set by build_run */
 	int status;                      /* exit status of a call; 0 for a build */
 };

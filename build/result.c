@@ -148,6 +148,8 @@ int result_outputs(struct plan *p, struct image *im, struct build_done *ret, str
 	}
 	if (p->req->iidfile && write_text(p->app, p->req->iidfile, digest_text(&all.config).s, e) < 0)
 		return -1;
+	if (p->req->iidfile_raw && write_text(p->app, p->req->iidfile_raw, strchr(digest_text(&all.config).s, ':') + 1, e) < 0)
+		return -1;
 	if (p->req->metadata_file && write_metadata(p, im, &all, e) < 0)
 		return -1;
 	ret->config = all.config;

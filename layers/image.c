@@ -45,14 +45,23 @@ const char *manifest_media_type(enum doc_kind kind, bool docker)
 void image_clear(struct image *im)
 {
 	jval_free(im->config);
+	jval_free(im->annotation);
 	free(im->layer);
 	*im = (struct image){ 0 };
+}
+
+void image_annotate(struct image *im, const char *key, const char *value)
+{
+	if (!im->annotation)
+		im->annotation = jval_obj();
+	jval_set_str(im->annotation, key, value);
 }
 
 void image_copy(struct image *to, const struct image *from)
 {
 	*to = *from;
 	to->config = from->config ? jval_copy(from->config) : NULL;
+	to->annotation = from->annotation ? jval_copy(from->annotation) : NULL;
 	to->layer = from->nlayer ? mem_dup(from->layer, from->nlayer * sizeof(*from->layer)) : NULL;
 }
 
@@ -488,6 +497,8 @@ int image_manifest(const struct image *im, const struct digest *config, int64_t 
 			return -1;
 		jval_add(layers, descriptor(type, &l->blob, l->size));
 	}
+	if (im->annotation)
+		jval_set(doc, "annotations", jval_copy(im->annotation));
 	jval_print(doc, out, 2);
 	return buf_ok(out, "the manifest", e);
 }

@@ -20,8 +20,10 @@ struct image {
 	struct image_layer *layer;
 	size_t nlayer;
 	struct platform platform;
+	struct jval *annotation;         /* of the manifest that is made from it; NULL: none */
 };
 void image_clear(struct image *im);
+void image_annotate(struct image *im, const char *key, const char *value);
 void image_copy(struct image *to, const struct image *from);      /* deep */
 /* The config of FROM scratch for a platform: WorkingDir "/", Env PATH (spec/dockerfile.md 5.3). */
 void image_scratch(struct image *im, const struct platform *p);

@@ -3,9 +3,9 @@
 #include "build/cmd/cmd.h"
 
 struct build_opts {
-	struct strs tags, build_args, build_arg_files, labels, build_contexts, no_cache_filter, outputs, add_hosts, ulimits, secrets, ssh, allow, platforms;
-	const char *file, *target, *pull, *comp, *iidfile, *metadata_file, *network, *hostname, *ignorefile, *call, *provenance, *sbom;
-	bool no_cache, force_comp, push, load, quiet;
+	struct strs tags, build_args, build_arg_files, labels, annotations, build_contexts, no_cache_filter, outputs, add_hosts, ulimits, secrets, ssh, allow, platforms;
+	const char *file, *target, *pull, *comp, *iidfile, *iidfile_raw, *metadata_file, *epoch, *network, *hostname, *ignorefile, *call, *provenance, *sbom;
+	bool no_cache, force_comp, push, load, quiet, rewrite_timestamp;
 	int64_t level, jobs;
 	uint64_t shm_size;
 	struct net_opts net;

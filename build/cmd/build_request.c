@@ -53,7 +53,7 @@ static int build_arg_file(const char *path, struct build_req *r, struct err **e)
 
 static int build_args(struct build_opts *o, struct build_req *r, struct err **e)
 {
-	const char *epoch = getenv("SOURCE_DATE_EPOCH");
+	const char *epoch = o->epoch ? o->epoch : getenv("SOURCE_DATE_EPOCH");
 
 	/* Files first: what is on the command line wins. */
 	for (size_t i = 0; i < o->build_arg_files.n; i++)
@@ -77,6 +77,20 @@ static int labels(struct build_opts *o, struct build_req *r, struct err **e)
 		AUTO(mem_freep) char *pair = strchr(text, '=') ? mem_str(text) : mem_printf("%s=", text);
 		strs_add(&r->labels, pair);
 	}
+	return 0;
+}
+
+static int annotations(struct app *a, struct build_opts *o, struct build_req *r, struct err **e)
+{
+	bool kept = false;
+
+	for (size_t i = 0; i < o->annotations.n; i++)
+		if (output_annotation(o->annotations.v[i], &r->annotations, e) < 0)
+			return -1;
+	for (size_t i = 0; i < r->noutput; i++)
+		kept = kept || r->output[i].type == OUTPUT_REGISTRY || r->output[i].type == OUTPUT_OCI || r->output[i].push || r->output[i].push_by_digest;
+	if (r->annotations.n && !kept)
+		report_note(a->report, REPORT_WARNING, "--annotation has no effect: a manifest is made by --push and --output=type=oci");
 	return 0;
 }
 
@@ -172,8 +186,8 @@ static int steps(struct app *a, struct build_opts *o, struct build_req *r, struc
 	for (size_t i = 0; i < o->allow.n; i++) {
 		const char *what = o->allow.v[i];
 
-		if (strcmp(what, "network.host") != 0 && strcmp(what, "security.insecure") != 0)
-			return err_set(e, ERR_USAGE, "--allow is '%s', neither network.host nor security.insecure", what);
+		if (strcmp(what, "network.host") != 0 && strcmp(what, "security.insecure") != 0 && strcmp(what, "device") != 0)
+			return err_set(e, ERR_USAGE, "--allow is '%s', none of network.host, security.insecure, device", what);
 		strs_add(&r->allow, what);
 	}
 	if (o->hostname && hostname(o->hostname, e) < 0)
@@ -252,11 +266,13 @@ static int outputs(struct build_opts *o, struct build_req *r, struct err **e)
 			return -1;
 		*output_new(r) = spec;
 	}
-	if (o->load || (o->push && r->noutput == 0))
+	if (o->load || ((o->push || o->rewrite_timestamp) && r->noutput == 0))
 		output_new(r)->type = OUTPUT_STORE;
 	if (o->push)
 		output_new(r)->type = OUTPUT_REGISTRY;
-	return output_check(r, e);
+	for (size_t i = 0; i < r->noutput; i++)
+		r->output[i].rewrite_timestamp |= o->rewrite_timestamp;
+	return 0;
 }
 
 static bool is_off(const char *s)
@@ -283,6 +299,7 @@ int build_request(struct app *a, struct build_opts *o, const char *context, stru
 	r->target = o->target;
 	r->no_cache = o->no_cache;
 	r->iidfile = o->iidfile;
+	r->iidfile_raw = o->iidfile_raw;
 	r->metadata_file = o->metadata_file;
 	r->transfer = cmd_transfer(a, &o->net, ERR_SOURCE);
 	for (size_t i = 0; o->pull && i < countof(pulls); i++)
@@ -293,7 +310,7 @@ int build_request(struct app *a, struct build_opts *o, const char *context, stru
 	for (size_t i = 0; i < o->no_cache_filter.n; i++)
 		strs_add(&r->no_cache_filter, o->no_cache_filter.v[i]);
 	if (build_args(o, r, e) < 0 || labels(o, r, e) < 0 || contexts(o, r, e) < 0 || steps(a, o, r, e) < 0 || platform(o, r, e) < 0 ||
-	    call(o, r, e) < 0 || outputs(o, r, e) < 0)
+	    call(o, r, e) < 0 || outputs(o, r, e) < 0 || annotations(a, o, r, e) < 0 || output_check(r, e) < 0)
 		return -1;
 	notes(a, o);
 	return 0;

@@ -31,6 +31,8 @@ extern const struct output output_store, output_registry, output_docker, output_
 
 /* One --output value. */
 int output_parse(const char *text, struct output_spec *ret, struct err **e);
+/* "[manifest:]KEY=VALUE" to a list of "KEY=VALUE". */
+int output_annotation(const char *text, struct strs *to, struct err **e);
 /* What cannot work is told before the build: no name to push, a tar for a terminal, a form that cannot hold the compression. */
 int output_check(const struct build_req *r, struct err **e);
 /* Put the image there. epoch: see above. */

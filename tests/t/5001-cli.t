@@ -95,9 +95,25 @@ for o in --memory=1g --cpu-shares=5 --security-opt=label=disable --cache-from=ty
     status 0 "$o" "$KILN" build "$o" "$T/meta"
     like "$out" "^warning: ${o%%=*} has no effect: " "is taken with a warning"
 done
-for o in --squash --annotation=a=b --env=A=1 --volume=/a:/b --device=/dev/x --timestamp=0; do
+for o in --squash --env=A=1 --volume=/a:/b --device=/dev/x --timestamp=0; do
     status 125 "$o" "$KILN" build "$o" "$T/meta"
     like "$out" "${o%%=*} is not supported: " "is refused with the reason"
+done
+status 0 "--annotation without a manifest" "$KILN" build --annotation=a=b "$T/meta"
+like "$out" '^warning: --annotation has no effect: ' "says that nothing keeps it"
+printf 'FROM scratch\nCOPY Dockerfile /\n' | dockerfile layer
+note() { "$KILN" build -q "$@" -o "type=oci,dest=$T/note.oci,annotation.c=d=e" "$T/layer" >"$T/note.id" && skopeo inspect --raw "oci-archive:$T/note.oci" | json - 'd["annotations"]'; }
+if need skopeo; then
+    is "$(note --annotation a=b:c --annotation manifest:m=1 --iidfile-raw "$T/raw")" '{"a": "b:c", "c": "d=e", "m": "1"}' "cli-flags 3 --annotation and its key of --output"
+    is "sha256:$(cat "$T/raw")" "$(cat "$T/note.id")" "cli-flags 3 --iidfile-raw"
+    note --source-date-epoch 1500000000 >"$T/note"
+    is "$(skopeo inspect --config --raw "oci-archive:$T/note.oci" | json - 'd["created"]')" '2017-07-14T02:40:00Z' "cli-flags 6 --source-date-epoch"
+else
+    skip "annotations"
+fi
+for o in --annotation=index:a=b --annotation=manifest,index:a=b "--annotation=manifest[linux/amd64]:a=b" --annotation=a --annotation==b -otype=oci,dest=x,annotation-index.a=b -otype=docker,dest=x,oci-mediatypes=false,compression=gzip,annotation.a=b; do
+    status 125 "$o" "$KILN" build "$o" "$T/meta"
+    like "$out" 'annotation' "is refused with the reason"
 done
 ok "grouped letters, and options behind the context" "$KILN" build "$T/meta" -qt grouped
 ok "the alias of buildah" "$KILN" bud -t x "$T/meta"
