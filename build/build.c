@@ -111,5 +111,7 @@ int build_run(struct app *a, const struct build_req *r, struct build_done *ret, 
 		return 0;
 	if (check_frontend(r, f, e) < 0 || plan_make(a, r, f, c, &p, e) < 0)
 		return -1;
+	if (!p->check_only || strcmp(r->call, "check") == 0)
+		lint_context(p);
 	return p->check_only ? call_run(p, ret, e) : execute(p, ret, e);
 }

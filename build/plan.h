@@ -100,6 +100,9 @@ void lint_from(struct plan *p);
 void lint_build_args(const struct plan *p);
 void lint_base(struct plan *p, const struct pstage *ps);
 
+/* build/lintcontext.c: findings that need the files of the context or the values of build arguments. */
+void lint_context(struct plan *p);
+
 /* build/graph.c: which stage needs which. */
 int graph_link(struct plan *p, struct err **e);
 int graph_edges_of(struct pstage *ps, const struct instr *in, struct err **e);

@@ -370,4 +370,5 @@ void lint_file(struct lint *l, const struct file *f)
 		check_stage(l, f, i);
 	check_casing(l, f);
 	lint_ours(l, f);
+	lint_secrets(l, f);
 }

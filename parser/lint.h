@@ -43,7 +43,12 @@ void lint_report(struct lint *l, enum lint_rule rule, const struct instr *in, st
 	PRINTF(5, 6);
 /* The same for a line without an instruction of its own. */
 void lint_report_line(struct lint *l, enum lint_rule rule, unsigned line, const char *fmt, ...) PRINTF(4, 5);
-/* lint_ours.c: the rules that are ours, part of lint_file(). */
+/* lint_ours.c, lint_secret.c: the rules that are ours, part of lint_file(). */
 void lint_ours(struct lint *l, const struct file *f);
+void lint_secrets(struct lint *l, const struct file *f);
+/* Does the name say that the value is a secret (15.2, SecretsUsedInArgOrEnv)? */
+bool lint_secret_name(struct slice name);
+/* What a text is that no file should hold ("a private key"), NULL: nothing known. */
+const char *lint_secret_kind(struct slice text);
 /* "https://docs.docker.com/go/dockerfile/rule/<slug>/" or NULL; borrowed buffer of the caller. */
 const char *lint_url(enum lint_rule rule, char *buf, size_t n);

@@ -2,30 +2,9 @@
 #include "base/mem.h"
 #include "build/plan.h"
 
-/* Is one of the `_`-separated words of name in the list? (15.2, SecretsUsedInArgOrEnv) */
-static bool has_word(const char *name, const char *const *list, size_t n)
-{
-	for (const char *w = name; *w;) {
-		size_t len = strcspn(w, "_");
-
-		for (size_t i = 0; i < n; i++) {
-			if (strlen(list[i]) == len && strncasecmp(list[i], w, len) == 0)
-				return true;
-		}
-		w += len;
-		w += *w == '_';
-	}
-	return false;
-}
-
 static void lint_secret(struct eval *ev, const struct instr *in, struct span at, const char *key)
 {
-	static const char *const secret[] = {
-		"apikey", "auth", "credential", "credentials", "key", "password", "pword", "passwd", "secret", "token",
-	};
-	static const char *const harmless[] = { "public", "file", "version" };
-
-	if (has_word(key, secret, countof(secret)) && !has_word(key, harmless, countof(harmless)))
+	if (lint_secret_name(slice_of(key)))
 		lint_report(&ev->plan->lint, LINT_SecretsUsedInArgOrEnv, in, at,
 			    "Do not use ARG or ENV instructions for sensitive data (%s \"%s\")", instr_table[in->id].word, key);
 }
