@@ -153,18 +153,20 @@ static int git_try(struct git *g, const char *const *words, struct buf *out, str
 	return proc_run(&p, e);
 }
 
+static int said_error(struct git *g, const char *verb, const struct buf *said, struct err **e)
+{
+	AUTO(buf_freep) struct buf clean = BUF_MAX(4096);
+
+	buf_escaped(&clean, slice_trim(buf_view(said), " \n"), 1000);
+	return err_set(e, ERR_SOURCE, "git %s of '%s' failed: %s", verb, g->shown, clean.n ? clean.p : "no reason given");
+}
+
 static int git_run(struct git *g, const char *const *words, struct buf *out, struct err **e)
 {
 	AUTO(buf_freep) struct buf said = BUF_MAX(64 << 10);
-	AUTO(buf_freep) struct buf clean = BUF_MAX(4096);
 	int rc = git_try(g, words, out, &said, e);
 
-	if (rc < 0)
-		return -1;
-	if (rc == 0)
-		return 0;
-	buf_escaped(&clean, slice_trim(buf_view(&said), " \n"), 1000);
-	return err_set(e, ERR_SOURCE, "git %s of '%s' failed: %s", words[0], g->shown, clean.n ? clean.p : "no reason given");
+	return rc <= 0 ? rc : said_error(g, words[0], &said, e);
 }
 #define GIT(g, out, e, ...) git_run(g, (const char *const[]){ __VA_ARGS__, NULL }, out, e)
 
@@ -284,6 +286,20 @@ static int commit_of(struct git *g, const char *what, char **ret, struct err **e
 	return git_full_hash(*ret) ? 0 : err_set(e, ERR_SOURCE, "'%s' of '%s' is not a commit", what, g->shown);
 }
 
+/* One branch, tag or HEAD without its history; a server of plain files ("dumb" http) can only hand out all of it. */
+static int fetch_ref(struct git *g, const char *spec, struct err **e)
+{
+	const char *const words[] = { "fetch", "-q", "--depth=1", "--no-tags", "--no-recurse-submodules", "origin", spec, NULL };
+	AUTO(buf_freep) struct buf said = BUF_MAX(64 << 10);
+	int rc = git_try(g, words, NULL, &said, e);
+
+	if (rc <= 0)
+		return rc;
+	if (said.n && strstr(said.p, "dumb http"))
+		return GIT(g, NULL, e, "fetch", "-q", "--no-tags", "--no-recurse-submodules", "origin", spec);
+	return said_error(g, words[0], &said, e);
+}
+
 /* One commit without its history; a server that does not hand out commits by hash is asked for everything. */
 static int fetch(struct git *g, struct git_got *got, struct err **e)
 {
@@ -293,7 +309,7 @@ static int fetch(struct git *g, struct git_got *got, struct err **e)
 	AUTO(buf_freep) struct buf said = BUF_MAX(64 << 10);
 
 	if (*got->ref && !g->r->ref->by_commit) {
-		if (GIT(g, NULL, e, "fetch", "-q", "--depth=1", "--no-tags", "--no-recurse-submodules", "origin", spec) < 0)
+		if (fetch_ref(g, spec, e) < 0)
 			return -1;
 	} else {
 		const char *const words[] = { "fetch", "-q", "--depth=1", "--no-tags", "--no-recurse-submodules", "origin", spec, NULL };

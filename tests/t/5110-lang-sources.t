@@ -121,6 +121,15 @@ var d 0755 0:0
 var/run l 0777 0:0 -> /run
 EOT
 is "$(TIMES=1 tree arch a | grep -cE '^(dir|dir/f|link) .*@1000000000')" 3 "10.2 times"
+mkdir -p "$T/bad"
+for n in .wh.x dir/.wh.f dir/.wh..wh..opq; do
+    python3 - "$T/bad/wh.tar" "$n" <<'PY'
+import sys, tarfile
+with tarfile.open(sys.argv[1], "w") as t:
+    t.addfile(tarfile.TarInfo(sys.argv[2]))
+PY
+    refused "spec/threats.md W1 $n in an archive" "that image layers use to mark deleted files" <<<$'FROM scratch\nADD wh.tar /'
+done
 cp bad.tar "$T/"
 mkdir -p "$T/bad" && cp bad.tar "$T/bad/"
 refused "10.2 a damaged one" 'unpack|archive|truncated|damaged' <<<$'FROM scratch\nADD bad.tar /'
@@ -251,6 +260,16 @@ k/l l 0777 0:0
 k/new f 0644 0:0
 k/run f 0755 0:0
 EOT
+    git clone -q --bare work dumb.git 2>/dev/null
+    git -C dumb.git update-server-info
+    dockerfile dumb <<EOT
+FROM scratch
+ADD $u/dumb.git /a
+ADD $u/dumb.git#v1:d /b
+ADD $u/dumb.git#$commit /c
+EOT
+    made "10.4 git over http of plain files, which has no shallow fetch" dumb
+    is "$(file dumb a/new)$(file dumb b/g)$(file dumb c/f)" 321 "10.4 its trees"
     while IFS='|' read -r src re; do
         refused "10.4 $src" "$re" <<<$'FROM scratch\nADD '"${src/URL/$u/repo.git} /"
     done <<'EOT'
