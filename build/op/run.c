@@ -109,10 +109,56 @@ static int refuse(struct eval *ev, const struct flag *f, const char *what, struc
 	return diag_place(e, ev->plan->file->source, f->at);
 }
 
+static bool device_required(char *const *field, size_t n)
+{
+	bool required = false;
+
+	for (size_t i = 0; i < n; i++) {
+		struct slice key = slice_of(field[i]), value = SLICE_NONE;
+
+		if (!slice_cut(slice_of(field[i]), '=', &key, &value))
+			key = slice_of(field[i]);
+		if (slice_is_nocase(key, "required"))
+			required = !(value.n && strchr("0fF", value.p[0]));
+	}
+	return required;
+}
+
+/* 8.5: no CDI device can be injected by a builder without root, so what is required fails and the rest is skipped; all of it is in the key. */
+static int device_eval(struct eval *ev, const struct instr *in, const struct flag *f, struct run *r, struct err **e)
+{
+	const char *text = NULL;
+	char **field = NULL;
+	size_t n = 0;
+
+	if (!allowed(ev->plan, "device"))
+		return refuse(ev, f, "device", e);
+	if (eval_expand(ev, in, f->value, f->value_at, &text, e) < 0 || csv_split(slice_of(text), &field, &n, e) < 0)
+		return -1;
+	bool required = device_required(field, n);
+	csv_free(field, n);
+	if (required) {
+		err_set(e, ERR_LIMIT, "device '%s' is required and cannot be given to a step", text);
+		err_hint(e, "a build without root injects no CDI devices; without 'required' the step runs without it");
+		return diag_place(e, ev->plan->file->source, f->at);
+	}
+	r->device[r->ndevice++] = text;
+	return 0;
+}
+
+static int devices_eval(struct eval *ev, const struct instr *in, struct run *r, struct err **e)
+{
+	r->device = arena_alloc(ev->arena, (in->nflag + 1) * sizeof(*r->device));
+	for (size_t i = 0; i < in->nflag; i++)
+		if (strcmp(in->flag[i].name, "device") == 0 && device_eval(ev, in, &in->flag[i], r, e) < 0)
+			return -1;
+	return 0;
+}
+
 static int modes_eval(struct eval *ev, const struct instr *in, struct run *r, struct err **e)
 {
 	const struct build_req *q = ev->plan->req;
-	const struct flag *net = instr_flag(in, "network"), *sec = instr_flag(in, "security"), *dev = instr_flag(in, "device");
+	const struct flag *net = instr_flag(in, "network"), *sec = instr_flag(in, "security");
 	const char *host = plan_build_arg(ev->plan, "BUILDKIT_SANDBOX_HOSTNAME");
 	bool wide_host = !q->network || strcmp(q->network, "default") == 0 || strcmp(q->network, "host") == 0;
 
@@ -127,10 +173,8 @@ static int modes_eval(struct eval *ev, const struct instr *in, struct run *r, st
 	r->insecure = sec && sec->value && strcmp(sec->value, "insecure") == 0;
 	if (r->insecure && !allowed(ev->plan, "security.insecure"))
 		return refuse(ev, sec, "security.insecure", e);
-	if (dev)
-		return refuse(ev, dev, "device", e);
 	r->hostname = q->hostname ? q->hostname : host ? host : "buildkitsandbox";
-	return 0;
+	return devices_eval(ev, in, r, e);
 }
 
 static int run_eval(struct eval *ev, const struct instr *in, struct err **e)
@@ -181,6 +225,8 @@ static int run_key(struct step *s, struct keyer *k, struct err **e)
 	key_text(k, "host name", r->hostname);
 	key_u64(k, "network", r->net);
 	key_u64(k, "security", r->insecure);
+	for (size_t i = 0; i < r->ndevice; i++)
+		key_text(k, "device", r->device[i]);
 	key_text(k, "platform", platform_text(&s->stage->platform).s);
 	key_u64(k, "size of /dev/shm", q->shm_size);
 	for (size_t i = 0; i < q->ulimits.n; i++)

@@ -30,6 +30,8 @@ struct run {
 	struct slice script;
 	enum run_net net;
 	bool insecure;
+	const char **device;             /* asked for, skipped: in the key */
+	size_t ndevice;
 	const char *hostname;
 	/* running */
 	size_t pending;
