@@ -286,21 +286,33 @@ static void verdict_emit(struct code *c, enum verdict v)
 	}
 }
 
-/* Search in v[from..to). Depth is the logarithm of their number. */
+/* Make room for one more instruction at `at`; jumps are relative, so what moves stays right. */
+static void make_room(struct code *c, size_t at)
+{
+	emit(c, BPF_JMP | BPF_JA, 0, 0, 0);
+	memmove(&c->f[at + 1], &c->f[at], (c->n - at - 1) * sizeof(c->f[0]));
+}
+
+/* Search in v[from..to). Depth is the logarithm of their number. The kernel translates every instruction at every step: the fewer the better. */
 static void search_emit(struct code *c, const struct call *v, size_t from, size_t to)
 {
-	size_t mid = from + (to - from) / 2, jump, over;
+	size_t mid = from + (to - from) / 2, test, left;
 
 	if (to - from == 1) {
 		verdict_emit(c, v[from].verdict);
 		return;
 	}
-	/* At or above the middle: over the left half, by a long jump since a short one reaches 255. */
-	emit(c, BPF_JMP | BPF_JGE | BPF_K, 0, 1, v[mid].nr);
-	jump = emit(c, BPF_JMP | BPF_JA, 0, 0, 0);
+	/* At or above the middle: over the left half, by a long jump where a short one (255) does not reach. */
+	test = emit(c, BPF_JMP | BPF_JGE | BPF_K, 0, 0, v[mid].nr);
 	search_emit(c, v, from, mid);
-	over = c->n - jump - 1;
-	c->f[jump].k = (uint32_t)over;
+	left = c->n - test - 1;
+	if (left <= UINT8_MAX) {
+		c->f[test].jt = (uint8_t)left;
+	} else {
+		make_room(c, test + 1);
+		c->f[test].jf = 1;
+		c->f[test + 1] = (struct sock_filter){ BPF_JMP | BPF_JA, 0, 0, (uint32_t)left };
+	}
 	search_emit(c, v, mid, to);
 }
 
