@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 
 enum { BLOCK_MIN = 1024, BLOCK_MAX = 64 << 10, ALIGN = _Alignof(max_align_t) };
-enum { HEAP_MOST = 4 << 20, SWAP_BLOCK = 1 << 20, WARM_MOST = 8 << 20 };
+enum { HEAP_MOST = 4 << 20, SWAP_BLOCK = 1 << 20, WARM_MOST = 4 << 20 };
 
 struct arena_block {
 	struct arena_block *next;

@@ -16,6 +16,7 @@ struct listing {
 	struct head head;                /* host order */
 	const uint64_t *index;
 	struct xattr *xattr;
+	bool links;
 	size_t *warm;                    /* of a large one: look-ups since pages were given back */
 };
 
@@ -131,6 +132,7 @@ int listing_open(int take_fd, struct listing **ret, struct err **e)
 		cool(l);
 		if (record_check(l, i, e) < 0)
 			return -1;
+		l->links |= record_at(l, i)->type == ENTRY_LINK;
 	}
 	*ret = take(&l);
 	return 0;
@@ -144,6 +146,11 @@ void listing_close(struct listing *l)
 	mem_freep(&l->warm);
 	mem_freep(&l->xattr);
 	mem_freep(&l);
+}
+
+bool listing_links(const struct listing *l)
+{
+	return l->links;
 }
 
 uint64_t listing_count(const struct listing *l)

@@ -19,6 +19,7 @@ struct listing;
 int listing_open(int take_fd, struct listing **ret, struct err **e);
 void listing_close(struct listing *l);
 uint64_t listing_count(const struct listing *l);
+bool listing_links(const struct listing *l);             /* has it hard links? */
 /* The entry of exactly this path in this one layer; else its opaque mark, else its whiteout. LISTING_MISS. Fills *ret (points into the map). */
 int listing_find(const struct listing *l, const char *path, struct entry *ret);
 /* i-th in layer order. xattrs are included. */
@@ -40,6 +41,7 @@ int view_settle(struct view *v, struct err **e);
 void view_free(struct view *v);
 void view_freep(struct view **v);
 size_t view_depth(const struct view *v);
+bool view_links(const struct view *v, size_t layer);
 
 /* Merged look-up, no link followed. *layer: index of the layer that has it (for its content). LISTING_MISS. */
 int view_find(const struct view *v, const char *path, struct entry *ret, size_t *layer);

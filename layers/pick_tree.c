@@ -307,8 +307,10 @@ static int link_size(struct pick_tree *t, struct pick_attr *at, struct err **e)
 static int view_attr(struct pick_tree *t, struct pick_attr *at, const struct entry *en, size_t layer, struct err **e)
 {
 	pick_attr_entry(at, en);
-	if (at->type == ENTRY_FILE)
+	if (at->type == ENTRY_FILE) {
 		at->dev = layer;
+		at->linked = view_links(t->view, layer);
+	}
 	return en->type == ENTRY_LINK ? link_size(t, at, e) : 0;
 }
 

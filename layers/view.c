@@ -25,6 +25,11 @@ void view_push(struct view *v, struct listing *take)
 	v->layer[v->n++] = take;
 }
 
+bool view_links(const struct view *v, size_t layer)
+{
+	return listing_links(v->layer[layer]);
+}
+
 int view_settle(struct view *v, struct err **e)
 {
 	struct listing *real = NULL, **top = &v->layer[v->n - 1];
