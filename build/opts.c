@@ -40,7 +40,7 @@ static int unknown(const struct opt_set *sets, struct slice name, const char *te
 	for (; sets->rows; sets++)
 		for (const struct opt_row *r = sets->rows; r->name && n < countof(names); r++)
 			names[n++] = r->name;
-	const char *near = nearest_word(name, names, n, true);
+	const char *near = name.n > 1 ? nearest_word(name, names, n, true) : NULL;
 	err_set(e, ERR_USAGE, "unknown option '%s'", text);
 	return near ? err_hint(e, "did you mean '--%s'?", near) : err_hint(e, "see --help for the options there are");
 }

@@ -206,7 +206,7 @@ static int platform(struct build_opts *o, struct build_req *r, struct err **e)
 
 	if (o->platforms.n > 1)
 		return err_set(e, ERR_USAGE, "--platform names %zu platforms, but one is built at a time", o->platforms.n);
-	r->platform = o->platforms.n ? o->platforms.v[0] : dflt && *dflt ? dflt : NULL;
+	r->platform = o->platforms.n && *o->platforms.v[0] ? o->platforms.v[0] : dflt && *dflt ? dflt : NULL;
 	if (r->platform && platform_parse(slice_of(r->platform), &p, e) < 0)
 		return err_wrap(e, "failed to parse target platform '%s'", r->platform);
 	return 0;
@@ -288,19 +288,25 @@ static void notes(struct app *a, const struct build_opts *o)
 		report_note(a->report, REPORT_WARNING, "--sbom has no effect: attestations are not written");
 }
 
+/* As docker has it: "" is what was not given, so that a script can say --target="$TARGET". */
+static const char *given(const char *text)
+{
+	return text && *text ? text : NULL;
+}
+
 int build_request(struct app *a, struct build_opts *o, const char *context, struct build_req *r, struct err **e)
 {
 	static const char *const pulls[] = { "missing", "always", "never", "newer" };
 	static const enum pull_mode modes[] = { PULL_MISSING, PULL_ALWAYS, PULL_NEVER, PULL_NEWER };
 
 	r->context = context;
-	r->file = o->file;
-	r->ignorefile = o->ignorefile;
-	r->target = o->target;
+	r->file = given(o->file);
+	r->ignorefile = given(o->ignorefile);
+	r->target = given(o->target);
 	r->no_cache = o->no_cache;
-	r->iidfile = o->iidfile;
-	r->iidfile_raw = o->iidfile_raw;
-	r->metadata_file = o->metadata_file;
+	r->iidfile = given(o->iidfile);
+	r->iidfile_raw = given(o->iidfile_raw);
+	r->metadata_file = given(o->metadata_file);
 	r->transfer = cmd_transfer(a, &o->net, ERR_SOURCE);
 	for (size_t i = 0; o->pull && i < countof(pulls); i++)
 		if (strcmp(o->pull, pulls[i]) == 0)

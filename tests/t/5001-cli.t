@@ -87,6 +87,12 @@ for c in "prune --json" "du --json" "check --json" "images --json"; do
     ok "$c is JSON" python3 -c 'import json, sys; json.loads(sys.argv[1])' "$out"
 done
 
+for o in --target= --platform= --file= --iidfile= --metadata-file= --ignorefile=; do
+    status 0 "$o is not given" "$KILN" build "$o" "$T/meta"
+done
+status 125 "an unknown letter" "$KILN" build -Z "$T/meta"
+unlike "$out" 'did you mean' "is like no word"
+
 # ---- options of other builders
 quiet=(--rm --force-rm=false --layers=false --compress --disable-content-trust --provenance=false --sbom=false --builder x --http-proxy=false)
 status 0 "options that ask for what happens anyway" "$KILN" build -q "${quiet[@]}" "$T/meta"
