@@ -1,7 +1,7 @@
 /* base/err.c - an error is a chain from what was wanted to what went wrong.
  *
  * Packed form (base/wire.h): "kiln error" version, kind, errno, number of sentences, the sentences from the
- * innermost to the outermost, hint, where, excerpt.
+ * innermost to the outermost, hint, where, excerpt, part.
  */
 #include "base/err.h"
 #include "base/buf.h"
@@ -19,6 +19,7 @@ struct err {
 	char **text;               /* innermost first */
 	size_t n, cap;
 	char *hint, *where, *excerpt;
+	uint32_t part;             /* from 1; 0: none */
 };
 
 static const struct {
@@ -136,6 +137,21 @@ int err_place(struct err **e, const char *where, const char *excerpt)
 	return -1;
 }
 
+int err_part_set(struct err **e, size_t i)
+{
+	if (e && *e && !(*e)->part)
+		(*e)->part = (uint32_t)i + 1;
+	return -1;
+}
+
+bool err_part(const struct err *e, size_t *ret)
+{
+	if (!e || !e->part)
+		return false;
+	*ret = e->part - 1;
+	return true;
+}
+
 int err_kind_set(struct err **e, enum err_kind kind)
 {
 	if (e && *e)
@@ -227,6 +243,30 @@ static void json_or_null(struct buf *out, const char *name, const char *s)
 		buf_str(out, "null");
 }
 
+/* "Dockerfile:7:12" apart; without a column it is the whole line. */
+static void where_json(struct buf *out, const char *where)
+{
+	uint64_t v[2] = { 0 };
+	struct slice file = slice_of(where ? where : "");
+	size_t n = 0;
+
+	for (size_t i = file.n; i-- > 0 && n < 2;) {
+		if (file.p[i] != ':')
+			continue;
+		if (!slice_u64(slice_skip(file, i + 1), &v[n]))
+			break;
+		file.n = i;
+		n++;
+	}
+	if (!n)
+		return;
+	buf_str(out, ",\"file\":");
+	buf_json(out, file);
+	buf_printf(out, ",\"line\":%ju", (uintmax_t)v[n - 1]);
+	if (n == 2)
+		buf_printf(out, ",\"column\":%ju", (uintmax_t)v[0]);
+}
+
 void err_json(const struct err *e, struct buf *out)
 {
 	if (!e)
@@ -239,6 +279,7 @@ void err_json(const struct err *e, struct buf *out)
 	}
 	buf_char(out, ']');
 	json_or_null(out, "where", e->where);
+	where_json(out, e->where);
 	json_or_null(out, "hint", e->hint);
 	buf_char(out, '}');
 }
@@ -254,6 +295,7 @@ void err_pack(const struct err *e, struct buf *out)
 	wire_put_str(out, e ? e->hint : NULL);
 	wire_put_str(out, e ? e->where : NULL);
 	wire_put_str(out, e ? e->excerpt : NULL);
+	wire_put_u32(out, e ? e->part : 0);
 }
 
 void err_unpack(struct slice bytes, struct err **e)
@@ -279,6 +321,7 @@ void err_unpack(struct slice bytes, struct err **e)
 	x->hint = wire_str(&w);
 	x->where = wire_str(&w);
 	x->excerpt = wire_str(&w);
+	x->part = wire_u32(&w);
 	if (w.bad || w.rest.n) {
 		err_set(e, ERR_BUG, "a helper process reported a failure that cannot be read");
 		return;

@@ -38,6 +38,9 @@ int err_wrap(struct err **e, const char *fmt, ...) PRINTF(2, 3);
 int err_hint(struct err **e, const char *fmt, ...) PRINTF(2, 3);
 /* Where in which file ("Dockerfile:7:12"), with the excerpt already made (parser/diag). Set once. */
 int err_place(struct err **e, const char *where, const char *excerpt);
+/* Which of several things that were asked for together failed, from 0: the caller knows their places. Set once. */
+int err_part_set(struct err **e, size_t i);
+bool err_part(const struct err *e, size_t *ret);
 /* Change the kind: code that does not know the phase takes it from its caller. */
 int err_kind_set(struct err **e, enum err_kind kind);
 
@@ -51,7 +54,7 @@ const char *err_cause(const struct err *e);       /* innermost sentence */
 
 /* The whole message as the user reads it, escaped (spec/threats.md X7), newline-terminated. */
 void err_print(const struct err *e, struct buf *out);
-/* Stable JSON members: kind, status, messages[], where, hint. */
+/* Stable JSON members: kind, status, messages[], where, hint; file, line, column of what has a place. */
 void err_json(const struct err *e, struct buf *out);
 
 /* Flat bytes for crossing a process boundary; unpacking hostile bytes gives an ERR_BUG error. */

@@ -262,10 +262,19 @@ void step_output(struct step *s, int stream, struct slice text)
 	report_output(s->plan->app->report, s->id, stream, text);
 }
 
-int step_wrap(struct step *s, struct err **e)
+int step_wrap_at(struct step *s, struct span at, struct err **e)
 {
 	if (err_placed(*e))
 		return -1;
-	err_wrap(e, "%s %.200s", instr_table[s->in->id].word, s->in->text);
-	return diag_place(e, s->plan->file->source, s->in->at);
+	/* A hidden stage copies for an instruction of another kind. */
+	if (s->stage->hidden)
+		err_wrap(e, "%s", s->in->spelling);
+	else
+		err_wrap(e, "%s %.200s", instr_table[s->in->id].word, s->in->text);
+	return diag_place(e, s->plan->file->source, at);
+}
+
+int step_wrap(struct step *s, struct err **e)
+{
+	return step_wrap_at(s, s->in->at, e);
 }

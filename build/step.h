@@ -159,6 +159,7 @@ void step_output(struct step *s, int stream, struct slice text);
 
 /* Errors at the instruction: "Dockerfile:7: COPY a b: ..." with excerpt. Returns -1. */
 int step_wrap(struct step *s, struct err **e);
+int step_wrap_at(struct step *s, struct span at, struct err **e);
 
 /* History helpers (18, 8.9). */
 const char *history_run(struct eval *ev, const char *argv_text);

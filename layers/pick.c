@@ -229,24 +229,9 @@ static int try_archive(struct applying *a, const char *path, const char *name, c
 
 /* ---- sources from a tree (9.2) */
 
-static int missing(struct applying *a, const char *path, struct err **e)
+static int missing(struct applying *a, struct slice path, bool lstat, struct err **e)
 {
-	struct pick_tree plain = { .dir = a->tree->dir, .last_fd = -1, .last = BUF_MAX(64 << 10) };
-	struct pick_look look = { &plain, &a->p->arena };
-	AUTO(buf_freep) struct buf real = BUF_MAX(64 << 10);
-	struct pick_attr at;
-	unsigned line = 0;
-
-	if (a->r->exclude)
-		err_set(e, ERR_INPUT, "lstat /%s: no such file or directory", path);
-	else
-		err_set(e, ERR_INPUT, "\"/%s\": not found", path);
-	if (a->tree->ignore && pick_resolve(pick_tree_find, &look, "", slice_of(path), true, &real, &at, NULL) == 0 &&
-	    pick_visible(a->tree, &a->p->arena, real.p, &at, &line, NULL) == PICK_MISS)
-		err_hint(e, "line %u of the ignore file leaves it out of the build context", line);
-	fd_closep(&plain.last_fd);
-	buf_free(&plain.last);
-	return -1;
+	return pick_missing(&a->look, a->s->path, path, a->r->ignore_name, lstat || a->r->exclude, e);
 }
 
 /* One selected path, links followed. base: its name as written or matched. matched: it came from a pattern. */
@@ -261,7 +246,7 @@ static int put_path(struct applying *a, const char *path, const char *base, bool
 	if (rc < 0)
 		return -1;
 	if (rc)
-		return missing(a, path, e);
+		return missing(a, slice_of(path), false, e);
 	const char *own = arena_str(arena, buf_view(&real));
 	if (at.type == ENTRY_DIR)
 		return put_dir(a, own, matched ? path : "", &at, e);
@@ -306,7 +291,7 @@ static int expand_pattern(struct applying *a, struct slice pattern, struct pick_
 	if (rc < 0)
 		return -1;
 	if (rc || at.type != ENTRY_DIR)
-		return err_set(e, ERR_INPUT, "lstat /%.*s: no such file or directory", SLICE_F(dir));
+		return missing(a, dir, true, e);
 	return pick_glob(a->tree, &a->p->arena, arena_str(&a->p->arena, buf_view(&real)), rest, ret, n, e);
 }
 
@@ -343,7 +328,7 @@ static int must_exist(struct applying *a, const char *base, struct slice pattern
 	int rc = pick_resolve(pick_tree_find, &a->look, base, pattern, false, &real, &at, e);
 	if (rc < 0)
 		return -1;
-	return rc || !slice_is(buf_view(&real), want.p) ? missing(a, want.p, e) : 0;
+	return rc || !slice_is(buf_view(&real), want.p) ? missing(a, buf_view(&want), false, e) : 0;
 }
 
 static int put_base(struct applying *a, const char *base, const struct pick_attr *at, struct slice pattern, bool literal, struct err **e)
@@ -377,7 +362,7 @@ static int put_base_path(struct applying *a, const char *path, struct slice patt
 	if (rc == 0 && at.type != ENTRY_DIR && !base_literal)
 		return 0;
 	if (rc || at.type != ENTRY_DIR)
-		return err_set(e, ERR_INPUT, "lstat /%s: no such file or directory", path);
+		return missing(a, slice_of(path), true, e);
 	return put_base(a, arena_str(&a->p->arena, buf_view(&real)), &at, pattern, base_literal && !glob_has_meta(pattern), e);
 }
 
@@ -504,6 +489,8 @@ int pick_run(struct pick_tree *t, const struct view *target, const struct pick_r
 		a.tree = a.s->tree ? a.s->tree : t ? t : nothing;
 		a.look = (struct pick_look){ a.tree, &p->arena };
 		rc = apply(&a, e);
+		if (rc < 0)
+			err_part_set(e, i);
 	}
 	buf_free(&a.path);
 	pick_inodes_reset(p);

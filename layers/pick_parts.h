@@ -2,6 +2,7 @@
  *
  *   pick_tree     where a COPY reads: a directory, or a view of layers
  *   pick_walk     a directory of it and what lies below, seen through pattern filters
+ *   pick_near     a source that is not there: what may have been meant
  *   pick_dest     the layer in the making, on top of the target's view: a tree of nodes, children sorted
  *   pick_archive  an archive into the layer in the making, its bytes into a spool file
  *   pick_read     the finished list as a digest, and as a source of entries
@@ -232,6 +233,10 @@ struct pick_match {
 	struct pick_attr at;
 };
 int pick_glob(struct pick_tree *t, struct arena *a, const char *dir, struct slice pattern, struct pick_match **ret, size_t *n, struct err **e);
+
+/* ---- pick_near.c */
+/* The error of a path that is not there, with what hides it or the nearest one that is there. written: the whole source. */
+int pick_missing(struct pick_look *l, const char *written, struct slice path, const char *ignore_name, bool lstat, struct err **e);
 
 /* ---- pick_chmod.c: 9.7. */
 int pick_chmod(const char *text, uint32_t mode, bool dir, uint32_t *ret, struct err **e);

@@ -97,6 +97,28 @@ static void warn_ignored(struct eval *ev, const struct instr *in, const struct c
 		    in->id == INSTR_ADD ? "Add" : "Copy", text, x->ignore_name);
 }
 
+/* COPY "a b" c: three words, since only JSON holds a name with a blank together. */
+static int cut_in_quotes(struct eval *ev, const struct instr *in, size_t i, struct err **e)
+{
+	const struct word *w = &in->arg[i];
+	char q = w->text[0];
+
+	if (in->json || (q != '"' && q != '\'') || strchr(w->text + 1, q))
+		return 0;
+	for (size_t k = i + 1; k < in->narg; k++) {
+		size_t n = strlen(in->arg[k].text);
+
+		if (!n || in->arg[k].text[n - 1] != q)
+			continue;
+		err_set(e, ERR_INPUT, "unexpected end of statement while looking for matching %s", q == '"' ? "double-quote" : "single-quote");
+		err_wrap(e, "failed to process \"%s\"", w->text);
+		err_hint(e, "a blank ends a word even in quotes: names with blanks need the JSON form, %s [\"a b\", \"c\"]",
+			 instr_table[in->id].word);
+		return bad(ev, in, w->at, e);
+	}
+	return 0;
+}
+
 int copy_eval_words(struct eval *ev, const struct instr *in, copy_classify *classify, struct copy **ret, struct err **e)
 {
 	struct copy *c = arena_alloc(ev->arena, sizeof(*c));
@@ -120,6 +142,8 @@ int copy_eval_words(struct eval *ev, const struct instr *in, copy_classify *clas
 			continue;
 		s->word = &in->arg[i];
 		s->text = s->word->text;
+		if (cut_in_quotes(ev, in, i, e) < 0)
+			return -1;
 		if (!c->literal && (eval_expand(ev, in, in->arg[i].text, in->arg[i].at, &s->text, e) < 0 || classify(ev, in, &in->arg[i], s, e) < 0))
 			return -1;
 		c->nsource++;
@@ -217,6 +241,30 @@ int64_t copy_now(const struct copy *c)
 	int64_t epoch = c->s->plan->epoch;
 
 	return epoch != INT64_MIN ? epoch : clock_wall();
+}
+
+static const char *root_of(const struct copy *c)
+{
+	static const char *const kind[] = { "", "the stage", "the image", "the context" };
+	const struct context *x = c->s->plan->context;
+	struct arena *a = &c->s->plan->arena;
+
+	if (c->from)
+		return arena_printf(a, c->from->kind == TREE_SCRATCH ? "scratch" : "%s '%s'", kind[c->from->kind], c->from->name);
+	/* Where it was fetched to says nothing. */
+	return x && x->path ? arena_printf(a, "the build context '%s'", x->path) : "the build context";
+}
+
+/* Which of the words it was, and where that was looked for (spec/threats.md 18). */
+static void place_source(struct copy *c, struct err **e)
+{
+	struct step *s = c->s;
+	size_t i;
+
+	if (err_placed(*e) || !err_part(*e, &i) || i >= c->nsource || !c->source[i].word)
+		return;
+	err_wrap(e, "cannot %s '%s' from %s", s->stage->hidden ? "mount" : "copy", c->source[i].word->text, root_of(c));
+	step_wrap_at(s, s->trigger ? s->in->at : c->source[i].word->at, e);
 }
 
 /* ---- key */
@@ -318,8 +366,10 @@ static int select_now(struct copy *c, struct err **e)
 	if (step_view(c->s, &v, e) < 0 || copy_req_init(c, &r, e) < 0)
 		return -1;
 	r.req.swap = dir;
-	if (pick_run(t, v, &r.req, &p, e) < 0)
+	if (pick_run(t, v, &r.req, &p, e) < 0) {
+		place_source(c, e);
 		return -1;
+	}
 	int rc = copy_selected(p, known_digest, put_digest, cache, READ_FOR_KEY, &c->selected, e);
 	if (rc < 0 || keep_items(c, p, dir, e) < 0)
 		return -1;
@@ -376,6 +426,8 @@ static void pass_done(void *arg, struct slice out, struct err *e)
 
 	if (!e)
 		copy_answer(c, out, &m.facts, &e);
+	if (e)
+		place_source(c, &e);
 	if (e)
 		step_failed(c->s, e);
 	else

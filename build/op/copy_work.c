@@ -40,6 +40,7 @@ static int add_exclude(struct copy_req *r, const char *pattern, struct err **e)
 
 int copy_req_init(const struct copy *c, struct copy_req *ret, struct err **e)
 {
+	const struct context *x = copy_context(c);
 	int64_t now = copy_now(c);
 
 	ret->source = mem_array(c->nsource + 1, sizeof(*ret->source));
@@ -56,6 +57,7 @@ int copy_req_init(const struct copy *c, struct copy_req *ret, struct err **e)
 		}
 	}
 	ret->req = (struct pick_req){
+		.ignore_name = x ? x->ignore_name : NULL,
 		.source = ret->source, .nsource = c->nsource, .dest = c->dest, .chmod = c->chmod, .parents = c->parents, .link = c->link,
 		.literal = c->literal, .now = now, .spool = -1,
 	};

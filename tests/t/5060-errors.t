@@ -65,6 +65,27 @@ bad 2 'hidden.*(ignore|excluded)|(ignore|excluded).*hidden' "a source that the i
 rm "$T/bad/.dockerignore"
 mkdir -p "$T/bad/dir"
 touch "$T/bad/dir/f"
+# threats.md 18: the path as written, the root, the word; the name that was meant, or the line that hides it
+touch "$T/bad/dir/main.c"
+bad 2 "cannot copy 'dir/mian.c' from the build context '.*/bad'" "one of several sources that is not there" <<<$'FROM scratch\nCOPY dir dir/mian.c /'
+like "$out" 'Dockerfile:2:10' "at its word"
+like "$out" "mean 'dir/main.c'" "with the nearest name beside it"
+bad 2 "mean 'dir/main.c'" "a folder and a file misspelt" <<<$'FROM scratch\nADD [ "DIR/mian.c", "/" ]'
+bad 2 "mean 'dir'" "the folder of a pattern misspelt" <<<$'FROM scratch\nCOPY dri/*.c /'
+bad 2 "mean '/dir/main.c'" "a file of a stage misspelt" <<<$'FROM scratch AS one\nCOPY dir /dir\nFROM scratch\nCOPY --from=one /dir/main.x /'
+like "$out" "cannot copy '/dir/main.x' from the stage 'one'" "... is looked for in that stage"
+like "$out" 'Dockerfile:4:17' "... at its word"
+bad 2 "cannot mount 'dir/mian.c' from the build context" "a mount's source that is not there" <<<$'FROM scratch\nRUN --mount=source=dir/mian.c,target=/x ["/x"]'
+like "$out" 'Dockerfile:2:13' "... at the mount"
+like "$out" "mean 'dir/main.c'" "... with the nearest name"
+bad 2 'names with blanks need the JSON form' "a quoted name with a blank (9.1)" <<<$'FROM scratch\nCOPY "a b" /'
+printf '# sources\n*.md\n**/*.c\n' >"$T/bad/.dockerignore"
+bad 2 'hidden by .dockerignore:3: \*\*/\*.c' "a hidden source names the line" <<<$'FROM scratch\nCOPY dir/main.c /'
+like "$out" "'!dir/main.c'" "and what would show it"
+bad 2 'not found' "a hidden name" <<<$'FROM scratch\nCOPY dir/mian.c /'
+unlike "$out" 'mean' "is not proposed"
+rm "$T/bad/.dockerignore" "$T/bad/dir/main.c"
+bad 2 '"file":"[^"]*Dockerfile","line":2,"column":6,"hint":"did you mean .dir/f..' "JSON has the place in pieces" --progress=json <<<$'FROM scratch\nCOPY dir/ff /'
 bad 2 'cannot copy to non-directory|cannot replace' "a folder onto a file" <<<$'FROM scratch\nCOPY hidden /x\nCOPY dir /x'
 status 2 "a Dockerfile that is not there" "$KILN" build -f "$T/no.Dockerfile" "$T/bad"
 like "$out" 'no.Dockerfile' "is named"

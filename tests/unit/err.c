@@ -43,7 +43,7 @@ static void chain(void)
 	err_json(e, &json);
 	is_str(json.p,
 	       "{\"kind\":\"input\",\"status\":2,\"messages\":[\"COPY app/cfg /srv: cannot copy 'app/cfg'\","
-	       "\"cannot read it\",\"it is a link to '/etc/app.cfg'\"],\"where\":\"Dockerfile:7\","
+	       "\"cannot read it\",\"it is a link to '/etc/app.cfg'\"],\"where\":\"Dockerfile:7\",\"file\":\"Dockerfile\",\"line\":7,"
 	       "\"hint\":\"copy the file into the context\"}",
 	       "the same as JSON");
 	buf_free(&json);
