@@ -1,14 +1,14 @@
 #!/bin/bash
 # tests/bench/bench.sh - `make bench`: medians of real work, against raw commands and against what else is installed.
 #
-#   BENCH="cached run copy layer pull"   only these        BENCH_RUNS=5     runs of the short ones (3 of the long ones)
+#   BENCH="cached stages run copy layer pull"   only these        BENCH_RUNS=5     runs of the short ones (3 of the long ones)
 #   BENCH_PEERS="buildah podman"         empty: none       BENCH_SMALL=1    a tenth of everything, to try the script
 #
 # Writes a table to the screen and $O/bench.txt, and the same as JSON to $O/bench.json. The ratio is kiln : raw.
 . "$(dirname "$0")/../lib.sh"
 set -e
 need kiln userns subids overlay registry images skopeo zstd openssl || { echo "the bench needs $lacks" >&2; exit 1; }
-work=${BENCH:-cached run copy layer pull}
+work=${BENCH:-cached stages run copy layer pull}
 runs=${BENCH_RUNS:-5}
 few=3
 scale=1
@@ -84,6 +84,41 @@ if has cached; then
             read -r s m < <(measure $few buildah bud --isolation=chroot --layers -q -t bench/cached "$T/cached") &&
             row "cached 20-step rebuild, $n files" buildah "$s" "$m" "" || echo "buildah: failed"
     fi
+fi
+
+# A stage of many costs what a stage of few does: the aim of the longer ones is the shortest one's time for a stage, and half of it.
+if has stages; then
+    mkdir -p "$T/stages"
+    for kind in FROM COPY; do
+        first=
+        for n in 100 200 400; do
+            n=$((n / scale))
+            python3 - $kind $n >"$T/stages/Dockerfile" <<'EOF'
+import sys
+for i in range(int(sys.argv[2])):
+    if sys.argv[1] == "FROM":
+        print(f"FROM {f's{i - 1}' if i else 'scratch'} AS s{i}\nENV STAGE={i}\nWORKDIR /s{i}")
+    else:
+        print(f"FROM scratch AS s{i}\nWORKDIR /s{i}" + (f"\nCOPY --from=s{i - 1} / /" if i else ""))
+EOF
+            times=() one=
+            read -r s m < <(measure "$runs" "$KILN" build --call=outline "$T/stages")
+            times+=("plan $s $m")
+            read -r s m < <(measure -p "'$KILN' prune -a" $few "$KILN" build --progress=plain "$T/stages")
+            times+=("uncached $s $m")
+            kb "$T/stages" >/dev/null
+            read -r s m < <(measure "$runs" "$KILN" build --progress=plain "$T/stages")
+            times+=("cached $s $m")
+            for t in "${times[@]}"; do
+                read -r what s m <<<"$t"
+                s=$(calc "$s / $n")
+                [ -n "$first" ] && aim=$(calc "1.5 * $(sed -n "s/^$what //p" <<<"$first")") || aim=
+                one+="$what $s"$'\n'
+                row "one stage of $n, $kind the one before, $what" kiln "$s" "$m" "$aim"
+            done
+            first=${first:-$one}
+        done
+    done
 fi
 
 if has run; then
