@@ -67,7 +67,7 @@ static bool is_script(const char *path, char interpreter[256])
 		return false;
 	line[n] = '\0';
 	from = 2 + strspn(line + 2, " \t");
-	len = strcspn(line + from, " \t\r\n");
+	len = strcspn(line + from, " \t\n");
 	memcpy(interpreter, line + from, len);
 	interpreter[len] = '\0';
 	return true;
@@ -114,6 +114,50 @@ static int explain(const char *path, int code, char *const *argv, char *const *e
 		buf_printf(reason, "cannot execute '%s': %s", path, strerror(code));
 	}
 	return 126;
+}
+
+enum { SCRIPTS_MAX = 6 };       /* one '#!' in the other: the kernel stops after five */
+
+/* Does the kernel, started with this path, end at our own program? */
+static bool is_self(const char *path, const struct stat *self)
+{
+	char at[256] = "", next[256];
+	struct stat st;
+
+	for (int i = 0; i < SCRIPTS_MAX; i++) {
+		if (stat(path, &st) < 0)
+			return false;
+		if (st.st_dev == self->st_dev && st.st_ino == self->st_ino)
+			return true;
+		if (!S_ISREG(st.st_mode) || !is_script(path, next))
+			return false;
+		memcpy(at, next, sizeof(at));
+		path = at;
+	}
+	return false;
+}
+
+bool exec_is_self(char *const *argv, char *const *env)
+{
+	const char *path = exec_getenv(env, "PATH");
+	struct slice rest = slice_of(path ? path : DEFAULT_PATH);
+	struct stat self;
+	bool more = true;
+
+	if (!argv[0] || stat("/proc/self/exe", &self) < 0)
+		return false;
+	if (strchr(argv[0], '/'))
+		return is_self(argv[0], &self);
+	while (more) {
+		struct slice dir = rest;
+
+		more = slice_cut(rest, ':', &dir, &rest);
+		AUTO(mem_freep) char *file = mem_printf("%.*s%s%s", SLICE_F(dir), dir.n ? "/" : "./", argv[0]);
+
+		if (is_self(file, &self))
+			return true;
+	}
+	return false;
 }
 
 int exec_command(char *const *argv, char *const *env, struct buf *reason)

@@ -165,8 +165,12 @@ static int cache_prepare(struct box *b, const struct run_mount *m, int *ret, str
 		return -1;
 	rc = at_try(dir, path, O_PATH, &sub, e);
 	if (rc == AT_MISSING) {
-		if (at_mkdirs(dir, path, 0755, e) < 0)
-			return -1;
+		AUTO(err_freep) struct err *why = NULL;
+
+		/* What a step left there, a link to nowhere or a file, is the Dockerfile's business. */
+		if (at_mkdirs(dir, path, 0755, &why) < 0)
+			return err_errno(e, err_errnum(why) == ENOTDIR || err_errnum(why) == EEXIST ? ERR_STEP : ERR_HOST,
+					 err_errnum(why), "cannot make '%s' in the cache", path);
 		sub = at_open(dir, path, O_PATH, 0, e);
 	}
 	if (sub < 0)

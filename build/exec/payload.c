@@ -312,6 +312,8 @@ static int payload_setup(struct box *b, const int out[2], struct err **e)
 	cwd = open_cwd(b, e);
 	if (cwd < 0)
 		return -1;
+	if (fchdir(cwd) == 0 && exec_is_self(b->spec->argv, b->spec->env))
+		return err_set(e, ERR_STEP, "'%s' leads to /proc/self/exe, which is the builder's own program", b->spec->argv[0]);
 	setsid();
 	/* Not of the user's session; quotas and missing support do not matter. */
 	(void)syscall(SYS_keyctl, KEYCTL_JOIN, "kiln", 0, 0, 0);

@@ -42,7 +42,8 @@ static int made_add(struct box *b, int dir, const char *name, bool is_dir, struc
 			close(rc);
 	}
 	if (rc < 0 || fstatat(m.parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || fstat(m.parent, &m.after) < 0) {
-		err_errno(e, ERR_HOST, errno, "cannot make the mount point '%s'", name);
+		/* EROFS: below /sys, which the Dockerfile cannot name. */
+		err_errno(e, errno == EROFS ? ERR_STEP : ERR_HOST, errno, "cannot make the mount point '%s'", name);
 		fd_closep(&m.parent);
 		return -1;
 	}
@@ -83,6 +84,11 @@ static int make(struct box *b, const char *path, bool dir, unsigned depth, struc
 			return -1;
 		if (rc == AT_MISSING) {
 			if (make(b, up, true, depth + 1, e) < 0)
+				return -1;
+			rc = at_try(b->root, up, O_PATH | O_DIRECTORY, &there, e);
+			if (rc == AT_MISSING)
+				return err_set(e, ERR_STEP, "cannot make the mount point '%s': '%s' is not a directory", path, up);
+			if (rc < 0)
 				return -1;
 			continue;
 		}

@@ -108,6 +108,15 @@ like "$out" 'Dockerfile:2' "and the line"
 failing '127' 'RUN no-such-command'
 failing '126|127|[Nn]o such file' 'RUN ["/no/such/program"]'
 failing 'exit code: 143' "RUN sh -c 'kill -TERM \$\$'; exit \$?"
+# The builder's own file is the host user's: code of the image must not run as it (spec/threats.md C14, C15).
+failing "builder's own program" 'RUN ["/proc/self/exe"]'
+failing "builder's own program" $'RUN ln -s /proc/self/exe /l\nENV PATH=/nowhere:/:/bin\nRUN ["l"]'
+failing "builder's own program" $'RUN printf "#!/proc/self/exe\\n" >/a; printf "#! /a x" >/b; chmod 111 /a /b\nUSER 7\nRUN ["/b"]'
+failing "builder's own program" $'RUN printf "#!/x\\r/../proc/self/exe\\n" >/a; mkdir "/x$(printf "\\\\r")"; chmod 755 /a\nRUN ["/a"]'
+# Places that no mount can have are the Dockerfile's mistake, not the host's (C6).
+failing 'cannot make the mount point|nothing can be mounted' 'RUN --mount=type=tmpfs,target=/sys/x true'
+failing "'/etc/passwd' is not a directory" 'RUN --mount=type=tmpfs,target=/etc/passwd/x true'
+failing "cannot make 'sub' in the cache" $'RUN --mount=type=cache,target=/c,id=esc ln -s /nowhere/at/all /c/sub\nRUN --mount=type=cache,target=/c,id=esc,source=sub,ro ls /c'
 printf 'FROM busybox:1.35\nUSER nobody-here\nRUN true\n' | dockerfile nouser
 status 1 "a user that the image does not have" "$KILN" build --progress=plain "$T/nouser"
 like "$out" "unable to find user nobody-here" "is named"
