@@ -94,6 +94,21 @@ static int annotations(struct app *a, struct build_opts *o, struct build_req *r,
 	return 0;
 }
 
+/* "NAME" or "NAME::PLATFORM"; the name is like that of an image (spec/dockerfile.md 13.2). */
+static int context_name(const char *text, size_t n, struct err **e)
+{
+	const char *colons = memmem(text, n, "::", 2);
+	struct slice name = { text, colons ? (size_t)(colons - text) : n };
+	struct ref ref = { 0 };
+
+	if (ref_parse(name, &ref, e) < 0) {
+		err_kind_set(e, ERR_USAGE);
+		return err_wrap(e, "--build-context is '%s': invalid context name '%.*s'", text, SLICE_F(name));
+	}
+	ref_clear(&ref);
+	return 0;
+}
+
 static int contexts(struct build_opts *o, struct build_req *r, struct err **e)
 {
 	for (size_t i = 0; i < o->build_contexts.n; i++) {
@@ -101,6 +116,8 @@ static int contexts(struct build_opts *o, struct build_req *r, struct err **e)
 
 		if (!eq || eq == text || !eq[1])
 			return err_set(e, ERR_USAGE, "--build-context is '%s', not of the form NAME=SPEC", text);
+		if (context_name(text, (size_t)(eq - text), e) < 0)
+			return -1;
 		strs_add(&r->build_contexts, text);
 	}
 	return 0;

@@ -90,6 +90,8 @@ done
 for o in --target= --platform= --file= --iidfile= --metadata-file= --ignorefile=; do
     status 0 "$o is not given" "$KILN" build "$o" "$T/meta"
 done
+status 125 "13.2 a context that cannot be named" "$KILN" build --build-context 'A b=.' "$T/meta"
+like "$out" "invalid context name 'A b'" "says so"
 status 125 "an unknown letter" "$KILN" build -Z "$T/meta"
 unlike "$out" 'did you mean' "is like no word"
 
