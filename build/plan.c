@@ -7,6 +7,7 @@
 #include "build/context/context.h"
 #include "parser/diag.h"
 #include "parser/flags.h"
+#include "parser/lines.h"
 
 const char *plan_build_arg(const struct plan *p, const char *name)
 {
@@ -493,18 +494,34 @@ static int plan_all(struct plan *p, struct err **e)
 	return 0;
 }
 
+/* The build argument, even an empty one, replaces the directive (spec/dockerfile.md 15.1). */
+static int plan_lint(struct plan *p, struct err **e)
+{
+	const char *check = plan_build_arg(p, "BUILDKIT_DOCKERFILE_CHECK");
+	const struct source *s = p->file->source;
+	struct slice value = SLICE_NONE;
+	unsigned line = 0, column = 0;
+
+	if (lint_init(&p->lint, check ? check : p->file->check, e) == 0)
+		return 0;
+	if (check)
+		return err_wrap(e, "failed to parse build-arg:BUILDKIT_DOCKERFILE_CHECK");
+	if (!lines_directive(s, "check", &value))
+		return -1;
+	source_where(s, (uint32_t)(value.p - source_text(s).p), &line, &column);
+	return diag_place_lines(e, s, line, line);
+}
+
 int plan_make(struct app *a, const struct build_req *r, struct file *f, struct context *c, struct plan **ret, struct err **e)
 {
 	AUTO(plan_freep) struct plan *p = mem_zalloc(sizeof(*p));
-	const char *check;
 
 	p->app = a;
 	p->req = r;
 	p->file = f;
 	p->context = c;
 	p->check_only = r->call && strcmp(r->call, "build") != 0;
-	check = plan_build_arg(p, "BUILDKIT_DOCKERFILE_CHECK");
-	if (lint_init(&p->lint, check ? check : f->check, e) < 0)
+	if (plan_lint(p, e) < 0)
 		return -1;
 	lint_file(&p->lint, f);
 	platform_host(&p->build_platform);

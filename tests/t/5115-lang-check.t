@@ -76,6 +76,8 @@ kb lint >/dev/null
 like "$out" 'lint violation found for rules: JSONArgsRecommended' "15.1 names the rules"
 unlike "$out" 'RUN touch' "15.1 and runs nothing"
 refused "15.1 a bad configuration" 'invalid check option' <<<$'# check=foo=1\nFROM scratch'
+like "$out" 'Dockerfile:1' "19.2 row 8: with its line"
+refused "15.1 a bad argument" 'failed to parse build-arg:BUILDKIT_DOCKERFILE_CHECK' --build-arg BUILDKIT_DOCKERFILE_CHECK=error=x <<<'FROM scratch'
 refused "15.1 a bad boolean" 'failed to parse check option' <<<$'# check=error=maybe\nFROM scratch'
 printf '# check=experimental=InvalidDefinitionDescription\n# base is\nARG foo=1\n# other thing\nFROM scratch AS x\n' >"$T/lint/Dockerfile"
 is "$(found lint)" "$(printf 'InvalidDefinitionDescription 3\nInvalidDefinitionDescription 5')" "15.2 an experimental rule"
