@@ -57,6 +57,37 @@ bad 6 'line greater than max' "a line that is too long" < <(printf 'FROM scratch
 bad 2 '\\x1b|\\x07|unknown instruction' "control characters" < <(printf 'FROM scratch\n\x1b]0;title\x07 x\n')
 unlike "$out" "$(printf '\x1b\\]0')" "are not sent to the terminal"
 
+# ---- spec/dockerfile.md 19.2, the rows that nothing above has: row, status, what it says, the file with \n in one line
+while IFS='|' read -r row want re text; do
+    bad "$want" "$re" "19.2 row $row" < <(printf '%b\n' "$text")
+    like "$out" 'Dockerfile:[0-9]' "... with its place"
+done <<'EOT'
+16|2|ADD cannot accept a heredoc as a destination|FROM scratch\nADD f <<Q\nabc\nQ
+17|2|LABEL must have two arguments|FROM scratch\nLABEL one
+21|2|STOPSIGNAL requires exactly one argument|FROM scratch\nSTOPSIGNAL
+24|2|invalid name for build stage.*My/Stage|FROM scratch AS My/Stage
+35|2|matching single-quote|FROM scratch\nLABEL a='x
+35|2|matching double-quote|ARG A="x\nFROM scratch
+36|2|missing '/' in|FROM scratch\nUSER ${a/b}
+37|2|invalid pattern|FROM scratch\nUSER ${a#\\q}
+39|2|VOLUME specified can not be an empty string|FROM scratch\nVOLUME /a $UNSET
+41|2|invalid signal: RTMIN.16|FROM scratch\nSTOPSIGNAL RTMIN+16
+43|2|--retries|FROM scratch\nHEALTHCHECK --retries=2147483648 CMD y
+43|2|invalid duration|FROM scratch\nHEALTHCHECK --interval=1d CMD x
+44|2|MAINTAINER isn't allowed as an ONBUILD trigger|FROM scratch\nONBUILD maintainer x
+46|6|security.insecure is not allowed|FROM busybox:1.35\nRUN --security=insecure true
+46|6|device is not allowed|FROM busybox:1.35\nRUN --device=a.b/c=d true
+49|2|invalid mount target "/"|FROM busybox:1.35\nRUN --mount=type=cache,target=/a/.. true
+50|2|invalid value for required|FROM busybox:1.35\nRUN --device=a,required=q true
+57|2|syntax error in pattern|FROM scratch\nCOPY [a /
+59|2|invalid syntax in chmod parameter|FROM scratch\nCOPY --chmod=u=q Dockerfile /
+60|2|source can't be a URL for COPY|FROM scratch\nCOPY https://x.y/z /
+61|2|checksum requires HTTP|FROM scratch\nADD --checksum=sha256:0000000000000000000000000000000000000000000000000000000000000000 Dockerfile /
+71|2|lint violation found for rules: MaintainerDeprecated|# check=error=true\nFROM scratch\nMAINTAINER x
+73|2|invalid user index|FROM scratch\nCOPY --link --chown=web Dockerfile /
+74|2|not a directory|FROM busybox:1.35\nWORKDIR /etc/passwd/x
+EOT
+
 # ---- files
 bad 2 '"/?nothing".*not found|nothing.*not found' "a source that is not there" <<<$'FROM scratch\nCOPY nothing /'
 echo x >"$T/bad/hidden"
