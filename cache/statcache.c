@@ -147,7 +147,8 @@ static void cool(struct statcache *c)
 {
 	if (++c->warm % WARM_MOST)
 		return;
-	map_cool(c->map.p, c->map.p + c->map.n);
+	if (c->map.p)
+		map_cool(c->map.p, c->map.p + c->map.n);
 	arena_cool(&c->added.arena);
 }
 
