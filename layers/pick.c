@@ -285,8 +285,8 @@ static int expand_pattern(struct applying *a, struct slice pattern, struct pick_
 	struct pick_attr at;
 
 	split_pattern(pattern, &dir, &rest);
-	if (glob_check(rest, e) < 0)
-		return err_wrap(e, "'%.*s'", SLICE_F(pattern));
+	if (glob_check(pattern, e) < 0)
+		return -1;
 	int rc = pick_resolve(pick_tree_find, &a->look, "", dir, true, &real, &at, e);
 	if (rc < 0)
 		return -1;
