@@ -300,7 +300,7 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int payload_setup(struct box *b, const int out[2], struct err **e)
+static int payload_setup(struct box *b, const int out[2], bool *ret_self, struct err **e)
 {
 	AUTO(fd_closep) int cwd = -1;
 
@@ -312,8 +312,7 @@ static int payload_setup(struct box *b, const int out[2], struct err **e)
 	cwd = open_cwd(b, e);
 	if (cwd < 0)
 		return -1;
-	if (fchdir(cwd) == 0 && exec_is_self(b->spec->argv, b->spec->env))
-		return err_set(e, ERR_STEP, "'%s' leads to /proc/self/exe, which is the builder's own program", b->spec->argv[0]);
+	*ret_self = fchdir(cwd) == 0 && exec_is_self(b->spec->argv, b->spec->env);
 	setsid();
 	/* Not of the user's session; quotas and missing support do not matter. */
 	(void)syscall(SYS_keyctl, KEYCTL_JOIN, "kiln", 0, 0, 0);
@@ -334,17 +333,21 @@ void payload_run(struct box *b, const int out[2], int status)
 {
 	AUTO(buf_freep) struct buf text = BUF_MAX(64 << 10);
 	struct err *e = NULL;
+	bool self = false;
 	char **env;
-	int code;
+	int code = 126;
 
 	close(job_fd(b->self));
-	if (payload_setup(b, out, &e) < 0) {
+	if (payload_setup(b, out, &self, &e) < 0) {
 		err_pack(e, &text);
 		send_message(status, PAYLOAD_SETUP, 125, buf_view(&text));
 		_exit(125);
 	}
 	env = exec_env(b->spec->env, b->user.home);
-	code = exec_command(b->spec->argv, env, &text);
+	if (self)
+		buf_printf(&text, "'%s' leads to /proc/self/exe, which is the builder's own program", b->spec->argv[0]);
+	else
+		code = exec_command(b->spec->argv, env, &text);
 	send_message(status, PAYLOAD_EXEC, (uint32_t)code, buf_view(&text));
 	_exit(code);
 }

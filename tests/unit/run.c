@@ -348,7 +348,7 @@ static const struct {
 	{ "not executable", { "/etc/passwd" }, 126, "cannot execute '/etc/passwd': Permission denied" },
 	{ "no interpreter", { "/bin/script" }, 127, "'/bin/script' needs the interpreter '/usr/bin/nosuch', which the image does not have" },
 	{ "no format", { "/bin/text" }, 126, "'/bin/text' is neither a program nor a script with a '#!' line" },
-	{ "the exe link of process 1 is a normal failure", { "/proc/1/exe" }, 126, NULL },
+	{ "the exe link of process 1 is a normal failure", { "/proc/1/exe" }, 126, "'/proc/1/exe' leads to /proc/self/exe, which is the builder's own program" },
 };
 
 static void test_execs(void)
