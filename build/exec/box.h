@@ -22,7 +22,9 @@ struct box {
 	int root;                        /* the step's root, O_PATH */
 	int proc;                        /* where /proc goes, O_PATH */
 	int null;                        /* the host's /dev/null, verified */
-	int *lower;                      /* the root's lowers, O_PATH: as soon as they are mounted, others may rename them */
+	char **stack;                    /* the root's lowers, bottom first: the seed, then what the image has */
+	size_t nstack;
+	int *lower;                      /* the same, O_PATH: as soon as they are mounted, others may rename them */
 	unsigned nfile;
 	struct made *made;               /* targets that were not in the image (target.c) */
 	size_t nmade, madecap;

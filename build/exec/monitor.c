@@ -70,21 +70,48 @@ static int open_null(struct box *b, struct err **e)
 	return 0;
 }
 
-/* Upper and work, the scratch directory, and the tmpfs with our files on it. */
+/* What every root needs to mount on, as the lowest layer of all: where the image has it not, nothing has to be made in the upper and
+ * taken out again. One for the steps of a build; whoever finds it half made makes what it lacks itself (target.c). */
+static int make_seed(struct box *b, struct err **e)
+{
+	static const char *const dirs[] = { "dev", "proc", "sys", "etc" }, *const files[] = { "etc/resolv.conf", "etc/hosts" };
+	AUTO(fd_closep) int seed = -1;
+	int rc = at_try_store(b->store, b->stack[0], O_PATH | O_DIRECTORY, &seed, e);
+
+	if (rc != AT_MISSING)
+		return rc;
+	if (at_mkdirs(b->store, b->stack[0], 0755, e) < 0)
+		return -1;
+	seed = at_open_store(b->store, b->stack[0], O_PATH | O_DIRECTORY, 0, e);
+	if (seed < 0)
+		return -1;
+	for (size_t i = 0; i < countof(dirs); i++)
+		if (mkdirat(seed, dirs[i], 0755) < 0 && errno != EEXIST)
+			return err_errno(e, ERR_HOST, errno, "cannot make '%s/%s'", b->stack[0], dirs[i]);
+	for (size_t i = 0; i < countof(files); i++) {
+		AUTO(fd_closep) int fd = openat(seed, files[i], O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+
+		if (fd < 0)
+			return err_errno(e, ERR_HOST, errno, "cannot make '%s/%s'", b->stack[0], files[i]);
+	}
+	return 0;
+}
+
+/* Upper and work, the place of the root, and the tmpfs with our files on it. */
 static int make_dirs(struct box *b, struct err **e)
 {
 	static const struct mnt_opt opt[] = { { "mode", "0711" }, { NULL, NULL } };
 	const struct run_spec *s = b->spec;
 	AUTO(mem_freep) char *fs = mem_printf("%s/fs", s->snap);
 	AUTO(mem_freep) char *work = mem_printf("%s/work", s->snap);
-	AUTO(mem_freep) char *root = mem_printf("%s/root", s->snap);
+	AUTO(mem_freep) char *root = mem_printf("%.*s/root", (int)(strrchr(s->snap, '/') - s->snap), s->snap);
 	AUTO(fd_closep) int upper = -1;
 	AUTO(fd_closep) int on = -1;
 	struct owner own = { .any = false };
 	bool recorded = false;
 
 	if (at_mkdirs(b->store, fs, 0700, e) < 0 || at_mkdirs(b->store, work, 0700, e) < 0 ||
-	    at_mkdirs(b->store, root, 0700, e) < 0)
+	    at_mkdirs(b->store, root, 0700, e) < 0 || make_seed(b, e) < 0)
 		return -1;
 	upper = at_open_store(b->store, fs, O_RDONLY | O_DIRECTORY, 0, e);
 	if (upper < 0)
@@ -110,14 +137,14 @@ static int mount_root(struct box *b, struct err **e)
 	const struct run_spec *s = b->spec;
 	AUTO(mem_freep) char *fs = mem_printf("%s/fs", s->snap);
 	AUTO(mem_freep) char *work = mem_printf("%s/work", s->snap);
-	struct snap_mount m = { b->store, (const char *const *)s->lower, s->nlower, fs, work, b->at, NULL };
+	struct snap_mount m = { b->store, (const char *const *)b->stack, b->nstack, fs, work, b->at, NULL };
 	pid_t server = 0;
 
-	b->lower = mem_array(s->nlower + 1, sizeof(*b->lower));
-	for (size_t i = 0; i < s->nlower; i++)
+	b->lower = mem_array(b->nstack, sizeof(*b->lower));
+	for (size_t i = 0; i < b->nstack; i++)
 		b->lower[i] = -1;
-	for (size_t i = 0; i < s->nlower; i++) {
-		b->lower[i] = at_open_store(b->store, s->lower[i], O_PATH | O_DIRECTORY, 0, e);
+	for (size_t i = 0; i < b->nstack; i++) {
+		b->lower[i] = at_open_store(b->store, b->stack[i], O_PATH | O_DIRECTORY, 0, e);
 		if (b->lower[i] < 0)
 			return -1;
 	}
@@ -131,10 +158,22 @@ static int mount_root(struct box *b, struct err **e)
 	return 0;
 }
 
+/* Below the image's layers: the seed. */
+static void stack_layers(struct box *b)
+{
+	const struct run_spec *s = b->spec;
+
+	b->stack = mem_array(s->nlower + 1, sizeof(*b->stack));
+	b->stack[b->nstack++] = mem_printf("%.*s/seed", (int)(strrchr(s->snap, '/') - s->snap), s->snap);
+	for (size_t i = 0; i < s->nlower; i++)
+		b->stack[b->nstack++] = mem_str(s->lower[i]);
+}
+
 static int build_box(struct box *b, struct err **e)
 {
 	AUTO(mem_freep) int *mounts = mem_array(b->spec->nmount + 1, sizeof(*mounts));
 
+	stack_layers(b);
 	b->driver = snap_find(b->spec->driver);
 	if (!b->driver)
 		return err_set(e, ERR_BUG, "unknown storage driver '%s'", b->spec->driver);
@@ -306,7 +345,7 @@ static int leave_box(struct box *b, struct err **e)
 	const struct run_spec *s = b->spec;
 	AUTO(mem_freep) char *fs = mem_printf("%s/fs", s->snap);
 	AUTO(mem_freep) char *work = mem_printf("%s/work", s->snap);
-	struct snap_mount m = { -1, (const char *const *)s->lower, s->nlower, fs, work, b->at, b->lower };
+	struct snap_mount m = { -1, (const char *const *)b->stack, b->nstack, fs, work, b->at, b->lower };
 	AUTO(fd_closep) int store = -1;
 
 	end_helpers(b);
@@ -334,6 +373,9 @@ static void box_clear(struct box *b)
 	user_clear(&b->user);
 	free(b->at);
 	free(b->server);
+	for (size_t i = 0; i < b->nstack; i++)
+		free(b->stack[i]);
+	free(b->stack);
 	free(b->lower);              /* the descriptors go with the process */
 	free(b->helper);
 	free(b->held);               /* the locks fall with the process, after the mounts */
