@@ -14,7 +14,7 @@
 enum {
 	BLOB_BLOCK = 256 << 10,
 	THREADS_MOST = 4,                /* more would cost memory: about 6 MiB each */
-	SINKS = 4,
+	SINKS = 3,
 };
 
 /* The end of the pipe: tar bytes come in, blob bytes go to the file. */
@@ -143,14 +143,11 @@ int pack_run(const struct pack_req *r, struct pack_facts *ret, struct err **e)
 	if (packer_init(&p, r, e) < 0 || (r->listing && make_file(r->dir, "listing", &listing_fd, e) < 0))
 		return -1;
 	AUTO(sink_free) struct sink *tar = tarout_new(tar_out, &p, &o);
-	AUTO(sink_free) struct sink *content = r->no_content ? NULL : content_sink_new(&facts.content);
 	AUTO(sink_free) struct sink *listing = r->listing ? listing_sink_new(listing_fd) : NULL;
 	AUTO(sink_free) struct sink *fill = r->fill_root >= 0 ? fill_new(r->fill_root, r->fill) : NULL;
 	struct sink *sink[SINKS] = { tar };
 	size_t n = 1;
 
-	if (content)
-		sink[n++] = content;
 	if (listing)
 		sink[n++] = listing;
 	if (fill)

@@ -1,4 +1,4 @@
-/* layers/pack.h - entries -> tar -> diff ID -> (compress -> digest -> blob file), with listing and content digest: one pass.
+/* layers/pack.h - entries -> tar -> diff ID -> (compress -> digest -> blob file), with listing: one pass.
  *
  * Data:   runs in a child (packer or zygote worker). Files are made in dir (a tmp/ directory of the store) under fixed names:
  *         "listing", "blob". The main process commits them from the facts that come back.
@@ -14,13 +14,12 @@ struct pack_req {
 	const char *comp;                /* NULL: diff ID only, no blob. Else "none", "gzip", "zstd" */
 	int level;                       /* -1: the default */
 	bool listing;                    /* write "listing" */
-	bool no_content;                 /* the source makes its own content digest: none here */
 	int64_t clamp_mtime;             /* INT64_MAX: none */
 	int fill_root;                   /* >= 0: also unpacked below this root (design.md 3.14, the tee) */
 	struct fill_opts *fill;
 };
 struct pack_facts {
-	struct digest diff, blob, content;       /* blob zero without comp; content: content_sink_new's, or zero */
+	struct digest diff, blob, content;       /* blob zero without comp; content: for who knows it (copy_work.c), else zero */
 	uint64_t tar_size, blob_size, entries, bytes;
 };
 int pack_run(const struct pack_req *r, struct pack_facts *ret, struct err **e);

@@ -211,7 +211,7 @@ static int pass(struct pass *p, struct buf *out, struct err **e)
 	AUTO(picked_freep) struct picked *picked = NULL;
 	AUTO(picked_freep) struct picked *unpacked = NULL;
 	struct pack_req pack = {
-		.dir = p->dir, .comp = p->comp, .level = p->level, .listing = true, .no_content = true, .clamp_mtime = p->clamp,
+		.dir = p->dir, .comp = p->comp, .level = p->level, .listing = true, .clamp_mtime = p->clamp,
 		.fill_root = -1,
 	};
 	struct pack_facts facts;

@@ -71,7 +71,7 @@ static void test_blob(const char *comp, const struct pack_facts *plain)
 	place_make(&p);
 	place_make(&again);
 	ok(pack(&p, &r, list_new(items, countof(items)), &f) == 0, "%s: packed", comp);
-	ok(digest_equal(&f.diff, &plain->diff) && digest_equal(&f.content, &plain->content), "the diff ID does not depend on compression");
+	ok(digest_equal(&f.diff, &plain->diff), "the diff ID does not depend on compression");
 	ok(at_stat(p.dir, "blob", &st, NULL) == 0 && (uint64_t)st.st_size == f.blob_size, "the blob has the size that was told");
 	ok((strcmp(comp, "none") == 0) == digest_equal(&f.blob, &f.diff), "without compression the blob is the tar");
 
@@ -82,7 +82,7 @@ static void test_blob(const char *comp, const struct pack_facts *plain)
 	tar = stream_verify(tar, &f.diff, (int64_t)f.tar_size);
 	tarin_new(tar, &(struct tarin_opts){ .mode = TAR_LAYER }, &src, NULL);
 	ok(pack(&again, &r, src, &g) == 0, "the blob is what the digests say, and packed again");
-	ok(digest_equal(&g.diff, &f.diff) && digest_equal(&g.blob, &f.blob) && digest_equal(&g.content, &f.content) && g.entries == f.entries &&
+	ok(digest_equal(&g.diff, &f.diff) && digest_equal(&g.blob, &f.blob) && g.entries == f.entries &&
 	   g.bytes == f.bytes, "it is the same to the bit");
 
 	struct listing *l = NULL;
@@ -160,8 +160,8 @@ int main(int argc, char **argv)
 	place_make(&p);
 	ok(pack(&p, &r, list_new(items, countof(items)), &f) == 0 && f.entries == countof(items) && f.bytes == 12, "digests only");
 	r.clamp_mtime = 1000;
-	ok(pack(&p, &r, list_new(items, countof(items)), &clamped) == 0 && !digest_equal(&f.diff, &clamped.diff) &&
-	   digest_equal(&f.content, &clamped.content), "a clamp changes the tar, not the content digest");
+	ok(pack(&p, &r, list_new(items, countof(items)), &clamped) == 0 && !digest_equal(&f.diff, &clamped.diff),
+	   "a clamp changes the tar");
 	place_drop(&p);
 	test_blob("none", &f);
 	test_blob("gzip", &f);
