@@ -292,20 +292,18 @@ static int from_stage(struct eval *ev, const struct instr *in, struct pstage *to
 	return 0;
 }
 
-/* A named context that is no image, opened once however often it is read. */
-static int from_dir(struct plan *p, const char *name, const char *spec, struct tree_ref *t, struct err **e)
+int eval_named(struct plan *p, const char *name, const char *spec, struct context **ret, struct err **e)
 {
-	t->kind = TREE_DIR;
 	for (size_t i = 0; i < p->nnamed; i++) {
 		if (strcmp(p->named[i]->spec, spec) == 0) {
-			t->context = p->named[i];
+			*ret = p->named[i];
 			return 0;
 		}
 	}
-	if (context_open_named(p->app, p->req, spec, &t->context, e) < 0)
+	if (context_open_named(p->app, p->req, spec, ret, e) < 0)
 		return err_wrap(e, "cannot open named context '%s'", name);
 	MEM_ROOM(p->named, p->nnamed, p->namedcap);
-	p->named[p->nnamed++] = t->context;
+	p->named[p->nnamed++] = *ret;
 	return 0;
 }
 
@@ -318,8 +316,10 @@ static int from_outside(struct eval *ev, const struct instr *in, const char *nam
 		t->kind = TREE_SCRATCH;
 		return 0;
 	}
-	if (spec && !plan_spec_image(spec))
-		return from_dir(ev->plan, name, spec, t, e) < 0 ? place(ev, in, at, e) : 0;
+	if (spec && !plan_spec_image(spec)) {
+		t->kind = TREE_DIR;
+		return eval_named(ev->plan, name, spec, &t->context, e) < 0 ? place(ev, in, at, e) : 0;
+	}
 	if (plan_image(ev->plan, name, &ev->plan->target_platform, true, &b, e) < 0)
 		return place(ev, in, at, e);
 	t->kind = TREE_IMAGE;

@@ -292,28 +292,6 @@ static int find_target(struct plan *p, struct err **e)
 	return p->target ? 0 : -1;
 }
 
-/* ---- SOURCE_DATE_EPOCH (18.5) */
-
-static int find_epoch(struct plan *p, struct err **e)
-{
-	const char *text = plan_build_arg(p, "SOURCE_DATE_EPOCH");
-	uint64_t v;
-
-	p->epoch = INT64_MIN;
-	if (!text && p->req->has_epoch)
-		text = p->req->epoch;
-	if (!text)
-		text = eval_global_get(p, "SOURCE_DATE_EPOCH");
-	if (!text || !*text || strcmp(text, "context") == 0)
-		return 0;                /* a local context has no time of its own */
-	if (!slice_u64(slice_of(text), &v) || v > INT64_MAX) {
-		err_set(e, ERR_INPUT, "invalid SOURCE_DATE_EPOCH: %s", text);
-		return err_hint(e, "give seconds since 1970");
-	}
-	p->epoch = (int64_t)v;
-	return 0;
-}
-
 /* ---- base images and triggers */
 
 static int parse_triggers(struct pstage *ps, const char *const *text, size_t n, struct err **e)
@@ -421,7 +399,7 @@ static bool has_run(const struct pstage *ps)
 static int plan_table(struct plan *p, struct err **e)
 {
 	eval_predefine(p);
-	if (eval_global(p, e) < 0 || find_epoch(p, e) < 0)
+	if (eval_global(p, e) < 0 || epoch_find(p, e) < 0)
 		return -1;
 	p->nstage = p->file->nstage;
 	p->stage = arena_alloc(&p->arena, p->nstage * sizeof(*p->stage));

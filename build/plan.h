@@ -64,6 +64,7 @@ struct plan {
 	struct base_image **base;
 	size_t nbase, basecap;
 	int64_t epoch;                   /* SOURCE_DATE_EPOCH, INT64_MIN: none */
+	bool epoch_lost;                 /* it named something that has no time: stages see none */
 	size_t expanded;                 /* bytes of all expansions so far (parser/expand.h) */
 	struct pstage **hidden;          /* trees of context mounts */
 	size_t nhidden, hiddencap;
@@ -90,10 +91,15 @@ int eval_stage(struct pstage *ps, struct err **e);
  * image, for RUN --mount=type=bind and for FROM. */
 int eval_hidden(struct eval *ev, const struct instr *in, const char *from, const char *source, const char *dest, struct span at,
 		struct pstage **ret, struct err **e);
+/* A named context that is no image, opened once however often it is read. spec lives as long as the plan. */
+int eval_named(struct plan *p, const char *name, const char *spec, struct context **ret, struct err **e);
 void eval_predefine(struct plan *p);
 int eval_global(struct plan *p, struct err **e);
 const char *eval_global_get(const struct plan *p, const char *name);      /* NULL: not set */
 int eval_global_expand(struct plan *p, const char *text, struct span at, char escape, const struct instr *in, const char **ret, struct err **e);
+
+/* build/epoch.c: the time that SOURCE_DATE_EPOCH gives or names (18.5). */
+int epoch_find(struct plan *p, struct err **e);
 
 /* build/lintfrom.c: findings of FROM lines. */
 void lint_from(struct plan *p);

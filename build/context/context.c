@@ -205,7 +205,7 @@ static struct context *context_new(struct app *a, const char *spec)
 {
 	struct context *c = mem_zalloc(sizeof(*c));
 
-	*c = (struct context){ .app = a, .spec = spec, .dir = -1, .file = BUF_MAX(DOCKERFILE_MAX) };
+	*c = (struct context){ .app = a, .spec = spec, .dir = -1, .time = INT64_MIN, .file = BUF_MAX(DOCKERFILE_MAX) };
 	for (size_t i = 0; !c->kind; i++)
 		if (kinds[i]->is(spec))
 			c->kind = kinds[i];
@@ -290,6 +290,21 @@ int context_list(const struct context *c, context_each *fn, void *arg, struct er
 			return rc;
 	}
 	return 0;
+}
+
+static int newest(void *arg, const struct entry *en, struct err **e)
+{
+	int64_t *t = arg;
+
+	if (en->type == ENTRY_FILE && en->mtime > *t)
+		*t = en->mtime;
+	return 0;
+}
+
+int context_time(const struct context *c, int64_t *ret, struct err **e)
+{
+	*ret = c->time;
+	return c->time == INT64_MIN && c->archive ? context_list(c, newest, ret, e) : 0;
 }
 
 /* The verdict of 12.3, walked from the top as the build does. */

@@ -28,6 +28,8 @@ struct context {
 	bool forgetful;                  /* the stat cache was asked for and is not there */
 	struct statcache *known;
 	char tmp[80];                    /* store directory that holds it; "" */
+	int64_t time;                    /* of the commit or by Last-Modified; INT64_MIN: not known */
+	bool archive;                    /* fetched and unpacked */
 };
 struct context_kind {
 	const char *name;                /* as messages call it */
@@ -45,6 +47,8 @@ int context_open(struct app *a, const struct build_req *r, struct context **ret,
 int context_open_files(struct app *a, const struct build_req *r, struct context **ret, struct err **e);
 /* A named one (13.2) that is no image: a path, a git or http URL. Its own .dockerignore; no Dockerfile. */
 int context_open_named(struct app *a, const struct build_req *r, const char *spec, struct context **ret, struct err **e);
+/* Its time for SOURCE_DATE_EPOCH (18.5): *ret INT64_MIN when it has none. */
+int context_time(const struct context *c, int64_t *ret, struct err **e);
 void context_free(struct context *c);
 void context_freep(struct context **c);
 /* Remembered digests of its files, NULL when there are none to be had. Opened at the first question. */

@@ -446,7 +446,6 @@ static int check_out(struct git *g, struct git_got *got, int *ret_tree, struct e
 {
 	const struct git_ref *r = g->r->ref;
 	bool keep = r->keep && !r->subdir, modules = false;
-	int64_t mtime = INT64_MIN;
 
 	if (GIT(g, NULL, e, "init", "-q") < 0 || resolve(g, got, e) < 0 || fetch(g, got, e) < 0 ||
 	    GIT(g, NULL, e, "checkout", "-q", "--force", "--detach", got->commit) < 0)
@@ -455,11 +454,11 @@ static int check_out(struct git *g, struct git_got *got, int *ret_tree, struct e
 		return -1;
 	if (modules && GIT(g, NULL, e, "submodule", "-q", "update", "--init", "--recursive", "--depth=1") < 0)
 		return -1;
-	if (r->mtime_commit && commit_time(g, got->commit, &mtime, e) < 0)
+	if (commit_time(g, got->commit, &got->time, e) < 0)
 		return -1;
 	if (keep && keep_git(g, got, e) < 0)
 		return -1;
-	if (tidy(g->tree, !keep, INT64_MIN, e) < 0 || (mtime != INT64_MIN && tidy(g->tree, false, mtime, e) < 0))
+	if (tidy(g->tree, !keep, INT64_MIN, e) < 0 || (r->mtime_commit && tidy(g->tree, false, got->time, e) < 0))
 		return -1;
 	return subdir_of(g, ret_tree, e);
 }
@@ -536,7 +535,7 @@ static int context_git_child(void *arg, struct job_self *self, struct buf *out, 
 
 	if (git_checkout(&j->req, &got, &tree, e) < 0)
 		return -1;
-	wire_put_str(out, got.commit);
+	wire_put_i64(out, got.time);
 	git_got_clear(&got);
 	return 0;
 }
@@ -568,6 +567,7 @@ static int context_git_open(struct context *c, const struct build_req *r, struct
 {
 	AUTO(git_ref_clear) struct git_ref ref = { 0 };
 	AUTO(buf_freep) struct buf call = BUF_MAX(64);
+	AUTO(buf_freep) struct buf answer = BUF_MAX(64);
 	AUTO(fd_closep) int dir = -1;
 
 	if (git_parse(c->spec, true, &ref, e) < 0)
@@ -579,11 +579,15 @@ static int context_git_open(struct context *c, const struct build_req *r, struct
 	AUTO(mem_freep) char *header = git_auth_header(r, ref.host);
 	struct context_git_job j = { { .ref = &ref, .dir = dir, .path = path, .auth_header = header, .ssh_socket = git_ssh_socket(r) } };
 	work_call_put(&call, context_git_child, &j);
-	int rc = wait_job(c->app, JOB_LOCAL, WORK_CALL, buf_view(&call), NULL, 0, NULL, NULL, NULL, e);
+	int rc = wait_job(c->app, JOB_LOCAL, WORK_CALL, buf_view(&call), NULL, 0, NULL, NULL, &answer, e);
 	if (header)
 		mem_wipe(header, strlen(header));
 	if (rc < 0)
 		return err_wrap(e, "cannot fetch the build context");
+	struct wire w = wire_of(buf_view(&answer));
+	c->time = wire_i64(&w);
+	if (wire_done(&w, "a checked-out repository", e) < 0)
+		return -1;
 	AUTO(fd_closep) int tree = at_open_store(dir, "tree", O_RDONLY | O_DIRECTORY, 0, e);
 	if (tree < 0)
 		return -1;

@@ -45,6 +45,7 @@ struct git_req {
 struct git_got {
 	char *commit;                    /* resolved */
 	char *ref;                       /* full name, "" for a commit */
+	int64_t time;                    /* git_checkout(): when it was committed */
 };
 /* Only ask the remote what the reference stands for. Blocks: for a child. */
 int git_resolve(const struct git_req *r, struct git_got *ret, struct err **e);

@@ -173,6 +173,7 @@ static int http_child(void *arg, struct job_self *self, struct buf *out, struct 
 	if (j->named) {
 		wire_put_u32(out, GOT_TREE);
 		wire_put(out, SLICE_NONE);
+		wire_put_i64(out, mtime ? mtime : INT64_MIN);
 		return put_context_file(j->dir, j->tree, e);
 	}
 	AUTO(fd_closep) int again = fd_dup(fd, e);
@@ -185,6 +186,7 @@ static int http_child(void *arg, struct job_self *self, struct buf *out, struct 
 		return -1;
 	wire_put_u32(out, rc == CONTEXT_MISSING ? GOT_TEXT : GOT_TREE);
 	wire_put(out, buf_view(&text));
+	wire_put_i64(out, mtime ? mtime : INT64_MIN);
 	return 0;
 }
 
@@ -212,8 +214,10 @@ static int http_open(struct context *c, const struct build_req *r, struct err **
 	struct wire w = wire_of(buf_view(&answer));
 	uint32_t what = wire_u32(&w);
 	struct slice text = wire_get(&w);
+	c->time = wire_i64(&w);
 	if (wire_done(&w, "a fetched build context", e) < 0)
 		return -1;
+	c->archive = what == GOT_TREE && !c->named;
 	if (what == GOT_TREE)
 		return 0;
 	buf_slice(&c->file, text);

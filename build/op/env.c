@@ -81,8 +81,8 @@ static int arg_eval(struct eval *ev, const struct instr *in, struct err **e)
 			return -1;
 		if (!value)
 			value = eval_global_get(p, key);
-		if (strcmp(key, "SOURCE_DATE_EPOCH") == 0 && p->epoch != INT64_MIN)
-			value = eval_printf(ev, "%jd", (intmax_t)p->epoch);
+		if (strcmp(key, "SOURCE_DATE_EPOCH") == 0 && (p->epoch != INT64_MIN || p->epoch_lost))
+			value = p->epoch_lost ? NULL : eval_printf(ev, "%jd", (intmax_t)p->epoch);
 		lint_secret(ev, in, in->pair[i].at, key);
 		declare(ev, key, value);
 		if (value && strcmp(key, "BUILDKIT_SBOM_SCAN_CONTEXT") != 0 && strcmp(key, "BUILDKIT_SBOM_SCAN_STAGE") != 0)

@@ -51,6 +51,9 @@ cat >"$T/httpd.py" <<'EOT'
 import http.server, sys
 class H(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *a): pass
+    def send_header(self, k, v):
+        if k != "Last-Modified" or "bare" not in self.path:
+            super().send_header(k, v)
 s = http.server.ThreadingHTTPServer(("127.0.0.1", 0), H)
 print(s.server_port, flush=True)
 s.serve_forever()
@@ -87,6 +90,46 @@ printf 'FROM scratch\nADD %s/nope /c/\n' "$u" >Dockerfile
 status 3 "10.3 a missing file" "$KILN" build .
 like "$out" 'invalid response status 404' "names the status"
 
+# ---- 18.5 SOURCE_DATE_EPOCH names what is fetched
+mkdir -p "$T/ep/d" "$T/self"
+printf 'FROM scratch\nARG SOURCE_DATE_EPOCH\nCOPY <<E /e\n${SOURCE_DATE_EPOCH-none}\nE\n' | tee "$T/ep/Dockerfile" Ep >"$T/self/Dockerfile"
+touch -d @1200000000 "$T/ep/Dockerfile"
+touch -d @1300000000 "$T/ep/d"
+touch -d @1100000000 Ep
+tar -C "$T/ep" -cf ep.tar . && touch -d @1400000000 ep.tar
+epoch() { # epoch NAME WANT ARGS... - what the stage and, unless it is none, the files of type=tar see
+    b "18.5 $1" "${@:3}"
+    is "$(tree "$T/o.tar" e) $2 $(tar -tvf "$T/o.tar" --full-time --utc e | awk '{ print $4 "T" $5 }')" \
+        "$2 $2 $([ "$2" = none ] && tar -tvf "$T/o.tar" --full-time --utc e | awk '{ print $4 "T" $5 }' || date -u -d "@$2" +%FT%T)" "18.5 $1: its time"
+}
+c=SOURCE_DATE_EPOCH=context
+epoch "an archive: Last-Modified" 1400000000 --build-arg $c "$u/ep.tar"
+epoch "an archive without: its newest file" 1200000000 --build-arg $c "$u/ep.tar?bare"
+epoch "a Dockerfile: Last-Modified" 1100000000 --build-arg $c "$u/Ep"
+epoch "a Dockerfile without: none" none --build-arg $c "$u/Ep?bare"
+epoch "a directory: none" none --build-arg $c "$T/self"
+epoch "a named file" 1100000000 --build-arg SOURCE_DATE_EPOCH=it --build-context "it=$u/Ep" "$T/self"
+epoch "a named directory: none" none --build-arg SOURCE_DATE_EPOCH=it --build-context "it=$T/ep" "$T/self"
+epoch "a named image: none" none --build-arg SOURCE_DATE_EPOCH=it --build-context it=docker-image://scratch "$T/self"
+SOURCE_DATE_EPOCH=it epoch "by the environment" 1100000000 --build-context "it=$u/Ep" "$T/self"
+{ printf 'ARG F=Ep\nARG SOURCE_DATE_EPOCH=src\nFROM scratch AS Src\nARG F\nARG G=$F\nADD --chmod=600 %s/$G /x\n' "$u" && cat Ep; } >"$T/self/Dockerfile"
+epoch "a stage that only fetches, by a global ARG" 1100000000 "$T/self"
+epoch "its arguments" 1400000000 --build-arg F=ep.tar "$T/self"
+while IFS='|' read -r arg text want; do
+    printf "$text" >"$T/self/Dockerfile"
+    status 2 "18.5 $want" "$KILN" build --build-arg "SOURCE_DATE_EPOCH=$arg" "$T/self"
+    like "$out" "$want" "18.5 is the message"
+done <<'EOT'
+12x|FROM scratch\n|invalid SOURCE_DATE_EPOCH: 12x
+Src|FROM scratch AS src\n|invalid context name Src
+src|FROM scratch AS s\nFROM s AS src\n|SOURCE_DATE_EPOCH stage must use FROM scratch
+src|FROM scratch AS src\nADD http://h/a /\nCOPY a /b\n|unsupported COPY instruction
+src|FROM scratch AS src\nARG A\n|SOURCE_DATE_EPOCH stage must contain exactly one remote ADD
+src|FROM scratch AS src\nADD file /\n|SOURCE_DATE_EPOCH stage must contain exactly one remote ADD
+src|FROM scratch AS src\nADD http://h/a http://h/b /\n|SOURCE_DATE_EPOCH stage must contain exactly one remote ADD
+src|FROM scratch AS src\nADD http://h/a /\nADD http://h/b /\n|SOURCE_DATE_EPOCH stage must contain exactly one remote ADD
+EOT
+
 # ---- git
 mkdir -p "$T/git/repo.git" "$T/git/sub.git"
 g() { git -c user.email=a@b -c user.name=n -c protocol.file.allow=always -c init.defaultBranch=main -c commit.gpgsign=false "$@" >/dev/null 2>&1; }
@@ -94,7 +137,7 @@ cd "$T/git/sub.git" || exit 1
 g init && echo S >s && g add . && g commit -m s
 cd "$T/git/repo.git" || exit 1
 g init && mkdir -p sub/dir && echo hi >sub/dir/f && echo '#!' >run && chmod 755 run && ln -s run l && ln -s sub evil && printf 'FROM scratch\nCOPY . /r/\n' | tee Dockerfile >sub/Dockerfile
-g add . && g commit -m one && g tag -a v1 -m v1 && echo 2 >two && g submodule add ../sub.git mod && git config -f .gitmodules submodule.mod.url ../sub.git && g add . && g commit -m two
+g add . && GIT_COMMITTER_DATE='@1250000000 +0000' g commit -m one && g tag -a v1 -m v1 && echo 2 >two && g submodule add ../sub.git mod && git config -f .gitmodules submodule.mod.url ../sub.git && g add . && g commit -m two
 v1=$(git rev-parse 'v1^{commit}') head=$(git rev-parse HEAD)
 g checkout -b bad HEAD && git config -f .gitmodules submodule.mod.url "$T/git/sub.git" && g commit -am bad && g checkout main
 gport=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
@@ -120,6 +163,13 @@ is "$(names "$T/o.tar")" 'r/ r/Dockerfile r/dir/ r/dir/f ' "10.4 is the context'
 # Times are no part of a key: a copy from the cache would keep those of the first checkout.
 b "13.1 the time of the commit" --no-cache "$r?mtime=commit"
 is "$(tar -tvf "$T/o.tar" --full-time r/two | awk '{ print $4, $5 }')" "$(date -d "@$(git -C "$T/git/repo.git" log -1 --format=%ct)" '+%Y-%m-%d %H:%M:%S')" "13.1 is the files' time"
+v1time=$(git -C "$T/git/repo.git" log -1 --format=%ct v1)
+printf 'FROM scratch\nARG SOURCE_DATE_EPOCH\nCOPY <<E /e\n${SOURCE_DATE_EPOCH-none}\nE\n' >"$T/self/Dockerfile"
+epoch "a named repository" "$v1time" --build-arg SOURCE_DATE_EPOCH=it --build-context "it=$r#v1" "$T/self"
+b "18.5 the main context, a repository" --build-arg $c "$r?tag=v1&mtime=checkout"
+is "$(tar -tvf "$T/o.tar" --full-time --utc r/run | awk '{ print $4 "T" $5 }')" "$(date -u -d "@$v1time" +%FT%T)" "18.5 the commit's time"
+printf 'FROM scratch AS src\nADD %s#v1 /\n' "$r" | cat - "$T/srv/Ep" >"$T/self/Dockerfile"
+epoch "a stage with a repository" "$v1time" --build-arg SOURCE_DATE_EPOCH=src "$T/self"
 status 3 "10.4.2 a ref that is not there" "$KILN" build "$r#nope"
 like "$out" 'repository does not contain ref nope' "says so"
 status 3 "10.4.2 another commit than asked for" "$KILN" build "$r?checksum=$v1"
