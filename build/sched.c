@@ -52,6 +52,13 @@ static void drop_tmp(struct step *s)
 	s->tmp[0] = '\0';
 }
 
+/* Once: what was asked for and is unchanged comes by again. */
+static void announce(struct step *s)
+{
+	if (!s->started)
+		report_step(s->plan->app->report, s->id, s->title);
+}
+
 static void finish(struct sched *d, struct step *s, bool cached, const char *why)
 {
 	s->state = STEP_DONE;
@@ -88,6 +95,7 @@ static int make_key(struct step *s, struct err **e)
 		key_u64(&s->keyer, "rewritten timestamps", (uint64_t)step_clamp(s));
 	key_end(&s->keyer, &s->def, &s->content, &s->has_content);
 	s->has_def = rc == 0;
+	s->asks = rc == STEP_ASK;
 	return rc;
 }
 
@@ -108,6 +116,19 @@ static int look_up(struct step *s, struct err **e)
 			return -1;
 	}
 	return rc;
+}
+
+/* Why it misses. */
+static const char *reason(struct step *s, bool *parent_only)
+{
+	AUTO(buf_freep) struct buf why = BUF_MAX(64 << 10);
+	struct err *e = NULL;
+
+	if (s->no_cache)
+		return "the cache is off for this step";
+	if (steps_why(s->plan->app->store, slot_of(s), &s->keyer, &why, parent_only, &e) < 0)
+		err_free(e);
+	return arena_str(&s->plan->arena, buf_view(&why));
 }
 
 /* ---- results */
@@ -152,14 +173,14 @@ static int commit(struct step *s, struct err **e)
 /* The pass is over and everything below is done: the keys are complete now. */
 static int settle(struct step *s, bool *cached, struct err **e)
 {
-	bool had_def = s->has_def;
+	bool had_def = s->has_def, asked = s->asks, parent_only = false;
 	int rc;
 
 	s->selected = s->made->facts.content;
 	rc = make_key(s, e);
 	if (rc < 0)
 		return -1;
-	if (rc == STEP_READ)
+	if (rc > 0)
 		return err_set(e, ERR_BUG, "the key of %s is not known after everything was read", s->title);
 	/* A COPY whose files had to be read first may hit after all; a RUN was looked up before it ran. */
 	if (s->in->id != INSTR_RUN && (!had_def || s->has_content)) {
@@ -169,6 +190,9 @@ static int settle(struct step *s, bool *cached, struct err **e)
 			return rc;
 		}
 	}
+	/* Of what was fetched it is known only now what is new. */
+	if (asked && !s->no_cache)
+		report_state(s->plan->app->report, s->id, REPORT_STARTED, s->why = reason(s, &parent_only), 0);
 	return commit(s, e);
 }
 
@@ -265,17 +289,24 @@ static void start(struct sched *d, struct step *s, const char *why)
 	drop_tmp(s);
 }
 
-static void flight_over(struct step *s, struct err *e)
+static void again(struct step *s, struct err *e)
 {
 	struct sched *d = s->plan->sched;
 
 	d->running--;
+	s->job = NULL;
 	s->state = STEP_WAITING;
 	if (e) {
-		report_step(d->p->app->report, s->id, s->title);
+		announce(s);
 		fail(d, s, e);
 	}
 	kick(d);
+}
+
+void step_unchanged(struct step *s)
+{
+	drop_tmp(s);
+	again(s, NULL);
 }
 
 /* Does another builder run it, or has it just done so? Then 1: not now. */
@@ -283,7 +314,7 @@ static int elsewhere(struct sched *d, struct step *s, struct err **e)
 {
 	if (s->in->id != INSTR_RUN || !s->has_def || s->no_cache)
 		return 0;
-	int rc = flight_begin(s, flight_over, e);
+	int rc = flight_begin(s, again, e);
 	if (rc == FLIGHT_BUSY) {
 		s->state = STEP_RUNNING;
 		d->running++;
@@ -301,8 +332,7 @@ static int elsewhere(struct sched *d, struct step *s, struct err **e)
 
 static void try_start(struct sched *d, struct step *s)
 {
-	struct store *store = d->p->app->store;
-	AUTO(buf_freep) struct buf why = BUF_MAX(64 << 10);
+	const char *why = NULL;
 	struct err *e = NULL;
 	bool parent_only = false;
 	int rc;
@@ -316,7 +346,7 @@ static void try_start(struct sched *d, struct step *s)
 		if (rc >= 0)
 			rc = look_up(s, &e);
 		if (rc < 0) {
-			report_step(d->p->app->report, s->id, s->title);
+			announce(s);
 			fail(d, s, e);
 			return;
 		}
@@ -327,17 +357,15 @@ static void try_start(struct sched *d, struct step *s)
 			return;
 		}
 		if (rc == 0) {
-			report_step(d->p->app->report, s->id, s->title);
+			announce(s);
 			finish(d, s, true, NULL);
 			return;
 		}
 	}
 	if (d->running >= d->max)
 		return;
-	if (s->no_cache)
-		buf_str(&why, "the cache is off for this step");
-	else if (steps_why(store, slot_of(s), &s->keyer, &why, &parent_only, &e) < 0)
-		err_free(e);
+	if (!s->asks || s->no_cache)
+		why = reason(s, &parent_only);
 	/* Only what lies below differs: its result decides, so that is waited for. */
 	if (parent_only && !s->has_content && s->parent && s->parent->state == STEP_FROZEN) {
 		s->wait_parent = true;
@@ -347,12 +375,12 @@ static void try_start(struct sched *d, struct step *s)
 	rc = elsewhere(d, s, &e);
 	if (rc > 0)
 		return;
-	report_step(d->p->app->report, s->id, s->title);
+	announce(s);
 	if (rc < 0) {
 		fail(d, s, e);
 		return;
 	}
-	start(d, s, arena_str(&d->p->arena, buf_view(&why)));
+	start(d, s, why);
 }
 
 bool sched_ending(const struct step *s)

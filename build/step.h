@@ -28,13 +28,14 @@ struct context;
 struct op {
 	/* Evaluate: expand, edit ev's image config, add history; file system instructions call eval_step(). */
 	int (*eval)(struct eval *ev, const struct instr *in, struct err **e);
-	/* Every input that exec reads, by name. STEP_READ: a content digest is only known after exec's pass. NULL: no files. */
+	/* Every input that exec reads, by name. STEP_READ: a content digest is only known after exec's pass; STEP_ASK: nor the names
+	 * that a reason would tell. NULL: no files. */
 	int (*key)(struct step *s, struct keyer *k, struct err **e);
 	/* Start it. -1: could not start. */
 	int (*exec)(struct step *s, struct err **e);
 	/* Title words after the instruction word are in->text by default. */
 };
-enum { STEP_READ = 1 };
+enum { STEP_READ = 1, STEP_ASK };
 extern const struct op *const op_table[INSTR_COUNT];
 
 /* ---- evaluation */
@@ -108,7 +109,7 @@ struct step {
 	/* keys and result */
 	struct keyer keyer;
 	struct digest def, content;
-	bool has_def, has_content, cached;
+	bool has_def, has_content, cached, asks;         /* asks: its key was STEP_ASK */
 	struct digest selected;          /* COPY/ADD: content digest of what was selected; zero until known */
 	struct step_record record;
 	int64_t started;
@@ -155,6 +156,7 @@ struct step_made {
 void step_frozen(struct step *s);                                /* s->frozen is set: a RUN on top may start */
 void step_packed(struct step *s, const struct step_made *m);
 void step_failed(struct step *s, struct err *take);
+void step_unchanged(struct step *s);                             /* nothing was made, as its key is known now: look it up again */
 void step_output(struct step *s, int stream, struct slice text);
 
 /* Errors at the instruction: "Dockerfile:7: COPY a b: ..." with excerpt. Returns -1. */

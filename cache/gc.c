@@ -296,7 +296,8 @@ static int sweep(struct gc *g, struct err **e)
 	if (g->p->untagged && sweep_untagged(g, e) < 0)
 		return -1;
 	if (sweep_records(g, e) < 0 || store_visit(s, "last", sweep_old, g, e) < 0 ||
-	    store_visit(s, "stat", sweep_old, g, e) < 0 || store_visit(s, "jobs", sweep_job, g, e) < 0)
+	    store_visit(s, "stat", sweep_old, g, e) < 0 || store_visit(s, "remotes", sweep_old, g, e) < 0 ||
+	    store_visit(s, "jobs", sweep_job, g, e) < 0)
 		return -1;
 	/* A name that cannot be read could mean anything. */
 	if (g->w.bad_names == 0 &&

@@ -56,7 +56,7 @@ static int content_stands(struct store *s, const struct digest *diff, struct err
 }
 
 /* gc drops what was not used for long. Once a day is enough, and no write at all for most builds. */
-static void touch(struct store *s, const char *path)
+void record_touch(struct store *s, const char *path)
 {
 	AUTO(fd_closep) int dir = -1;
 	const char *name = NULL;
@@ -84,7 +84,7 @@ int steps_find(struct store *s, const struct digest *key, struct step_record *re
 		return err_wrap(e, "cannot look up a step in the store '%s'", s->path);
 	if (rc > 0)
 		return STEPS_MISS;
-	touch(s, path);
+	record_touch(s, path);
 	*ret = r;
 	return 0;
 }

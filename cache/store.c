@@ -14,6 +14,7 @@
 static const char *const folders[] = {
 	"blobs",   "blobs/sha256", "layers",      "listings",    "refs", "records", "last",  "cache", "info",
 	"info/blob", "info/diff",  "info/source", "synced",      "stat", "leases",  "jobs",  "tmp",   "trash",
+	"remotes",
 };
 
 /* ---- opening */

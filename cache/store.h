@@ -1,7 +1,7 @@
 /* cache/store.h - the local store: content-addressed files, no database (spec/oci.md 7, spec/threats.md T, L).
  *
  * Layout: ROOT/{version,lock,blobs/sha256/<hex>,layers/<flavour>/<diff hex>/{meta.json,fs/},listings/<diff hex>,
- *         refs/,records/,last/,stat/,cache/,info/,synced/,leases/,jobs/,tmp/<id>/,trash/<random>}. Mode 0700.
+ *         refs/,records/,last/,remotes/,stat/,cache/,info/,synced/,leases/,jobs/,tmp/<id>/,trash/<random>}. Mode 0700.
  * Data:   everything is made below tmp/<id>/ and becomes visible by one rename. A reader sees a whole object or none.
  *         Only the main process commits; children (packers, zygote workers, transfers) get a directory below tmp/ to
  *         write into and the store's path to read from, and answer with facts.

@@ -113,6 +113,7 @@ static int finished(struct fetch *f, struct http_fetched *ret, struct err **e)
 	AUTO(mem_freep) char *shown = url_shown(&r->at);
 	struct slice s;
 
+	*ret = (struct http_fetched){ .moved = strcmp(r->at.text, r->url.text) != 0 };
 	if (r->hop.status == 304)
 		return HTTP_UNCHANGED;
 	if (r->hop.status < 200 || r->hop.status > 299)
@@ -120,9 +121,11 @@ static int finished(struct fetch *f, struct http_fetched *ret, struct err **e)
 	bool coded = hop_header(&r->hop, "Content-Encoding", 0, &s) && s.n && !slice_is_nocase(s, "identity");
 	if (coded && !slice_is_nocase(s, "gzip") && !slice_is_nocase(s, "x-gzip"))
 		return err_set(e, ERR_SOURCE, "%s is sent with the content encoding '%.*s', which was not asked for", shown, SLICE_F(s));
-	*ret = (struct http_fetched){
-		.etag = header_copy(r, "ETag"), .last_modified = header_copy(r, "Last-Modified"), .gzip = coded, .size = f->size,
-	};
+	ret->etag = header_copy(r, "ETag");
+	ret->last_modified = header_copy(r, "Last-Modified");
+	ret->date = header_copy(r, "Date");
+	ret->gzip = coded;
+	ret->size = f->size;
 	return 0;
 }
 
@@ -153,5 +156,6 @@ void http_fetched_clear(struct http_fetched *f)
 {
 	free(f->etag);
 	free(f->last_modified);
+	free(f->date);
 	*f = (struct http_fetched){ 0 };
 }

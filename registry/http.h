@@ -87,6 +87,8 @@ struct http_fetch_req {
 };
 struct http_fetched {
 	char *etag, *last_modified;      /* as sent, NULL */
+	char *date;                      /* as sent, NULL */
+	bool moved;                      /* another URL than the one asked for answered; told with HTTP_UNCHANGED, too */
 	bool gzip;                       /* the bytes are still Content-Encoding: gzip; read them through comp_gzip */
 	uint64_t size;                   /* bytes written */
 };

@@ -406,7 +406,7 @@ int copy_key(struct step *s, struct keyer *k, struct err **e)
 	if (c->pinned)
 		return 0;
 	if (!c->known)
-		rc = has_remote(c) ? STEP_READ : select_now(c, e);
+		rc = has_remote(c) ? STEP_ASK : select_now(c, e);
 	if (rc < 0)
 		return -1;
 	/* In the order in which reasons are told: the files by name first. Where a file came from does not count, only where it
@@ -419,11 +419,26 @@ int copy_key(struct step *s, struct keyer *k, struct err **e)
 
 /* ---- running */
 
+/* The servers say that nothing changed: the key is what it was, and its step is there, or it is fetched after all. */
+static void unchanged(struct copy *c)
+{
+	c->selected = c->last.selected;
+	c->remote = arena_str(&c->s->plan->arena, slice_of(c->last.told));
+	c->known = true;
+	remote_record_clear(&c->last);
+	step_unchanged(c->s);
+}
+
 static void pass_done(void *arg, struct slice out, struct err *e)
 {
 	struct copy *c = arg;
 	struct step_made m = { .tmp = c->s->tmp, .comp = c->comp, .level = c->level };
 
+	if (!e && out.n == 0 && c->last.told) {
+		unchanged(c);
+		return;
+	}
+	remote_record_clear(&c->last);
 	if (!e)
 		copy_answer(c, out, &m.facts, &e);
 	if (e)
@@ -459,8 +474,13 @@ int copy_exec(struct step *s, struct err **e)
 		return -1;
 	if (copy_mapped(c))
 		return tree_dirs(s, c->from, dirs_ready, c, e);
+	if (copy_ask(c, e) < 0)
+		return -1;
 	work_call_put(&call, copy_child, c);
-	return job_start(step_app(s)->jobs, JOB_LOCAL, WORK_CALL, buf_view(&call), NULL, 0, NULL, pass_done, c, &s->job, e);
+	if (job_start(step_app(s)->jobs, JOB_LOCAL, WORK_CALL, buf_view(&call), NULL, 0, NULL, pass_done, c, &s->job, e) == 0)
+		return 0;
+	remote_record_clear(&c->last);
+	return -1;
 }
 
 const struct op op_COPY = { .eval = copy_eval, .key = copy_key, .exec = copy_exec };

@@ -10,7 +10,7 @@
 #include "build/op/copying.h"
 #include "build/plan.h"
 
-enum { BLOCK = 256 << 10 };
+enum { BLOCK = 256 << 10, SETTLED_SECONDS = 60 };
 
 void copy_remote_clear(struct copy_remote *r)
 {
@@ -20,10 +20,13 @@ void copy_remote_clear(struct copy_remote *r)
 		fd_closep(&r->fd);
 	}
 	mem_freep(&r->name);
+	mem_freep(&r->told);
+	mem_freep(&r->tag.tag);
+	mem_freep(&r->tag.modified);
 }
 
 static int fetch_git(const struct copy *c, const struct copy_source *s, int dir, const char *path, struct copy_remote *ret,
-		     struct pick_source *to, struct buf *told, struct err **e)
+		     struct pick_source *to, struct err **e)
 {
 	AUTO(git_ref_clear) struct git_ref g = { 0 };
 	const struct build_req *q = step_req(c->s);
@@ -48,7 +51,7 @@ static int fetch_git(const struct copy *c, const struct copy_source *s, int dir,
 	to->tree = ret->tree;
 	to->path = "/";
 	to->unpack = false;
-	buf_printf(told, "%scommit %s%s%s", told->n ? ", " : "", got.commit, ret->kept ? " of " : "", ret->kept ? got.ref : "");
+	ret->told = mem_printf("commit %s%s%s", got.commit, ret->kept ? " of " : "", ret->kept ? got.ref : "");
 	git_got_clear(&got);
 	return 0;
 }
@@ -73,16 +76,44 @@ static int verify(int fd, const char *checksum, struct err **e)
 	return err_set(e, ERR_SOURCE, "digest mismatch: the file is not %s; refusing to use it", checksum);
 }
 
-static int fetch_http(const struct copy *c, const struct copy_source *s, int dir, struct copy_remote *ret, struct pick_source *to,
-		      struct buf *told, struct err **e)
+/* Sent as a validator only when it was old by then, by the server's own clock: within the same second the file may have changed once more; and not
+ * when a redirection, which may lead elsewhere next time, answered (RFC 9110 8.8.2.2). */
+static bool settled(const struct http_fetched *got)
+{
+	return !got->moved && got->last_modified && got->date && http_time(got->last_modified) > 0 &&
+	       http_time(got->date) - http_time(got->last_modified) >= SETTLED_SECONDS;
+}
+
+static void http_tell(const struct copy *c, struct http_fetched *got, struct copy_remote *ret)
+{
+	/* With a given checksum the server's date does not count: the file may come from anywhere. */
+	ret->told = mem_printf("%s of %s", ret->name, got->last_modified && !c->checksum ? got->last_modified : "any time");
+	if (settled(got))
+		ret->tag.modified = mem_str(got->last_modified);
+	ret->tag.tag = take(&got->etag);
+}
+
+/* ask: what it was last, NULL. COPY_UNCHANGED. */
+static int fetch_http(const struct copy *c, const struct copy_source *s, const struct remote_tag *ask, int dir, struct copy_remote *ret,
+		      struct pick_source *to, struct err **e)
 {
 	AUTO(mem_freep) char *header = http_auth_header(step_req(c->s), s->text);
 	struct http_fetch_req r = { .url = s->text, .authorization = header, .fd = -1 };
 	struct http_fetched got = { 0 };
 
+	if (ask) {
+		r.if_none_match = ask->tag;
+		r.if_modified_since = ask->tag ? NULL : ask->modified;
+	}
 	int rc = http_file(&r, dir, "body", &ret->fd, &got, e);
+	if (rc == HTTP_UNCHANGED && r.if_modified_since && got.moved) {
+		r.if_modified_since = NULL;
+		rc = http_file(&r, dir, "body", &ret->fd, &got, e);
+	}
 	if (header)
 		mem_wipe(header, strlen(header));
+	if (rc == HTTP_UNCHANGED && !r.if_none_match && !r.if_modified_since)
+		rc = err_set(e, ERR_SOURCE, "cannot download '%s': the server says that it has not changed, which was not asked", s->text);
 	if (rc == 0 && c->checksum)
 		rc = verify(ret->fd, c->checksum, e);
 	if (rc == 0) {
@@ -91,16 +122,14 @@ static int fetch_http(const struct copy *c, const struct copy_source *s, int dir
 			.name = ret->name, .content_fd = ret->fd, .mode = 0600, .mtime = http_time(got.last_modified),
 			.must_unpack = c->unpack_remote,
 		};
-		/* With a given checksum the server's date does not count: the file may come from anywhere. */
-		buf_printf(told, "%s%s of %s", told->n ? ", " : "", ret->name,
-			   got.last_modified && !c->checksum ? got.last_modified : "any time");
+		http_tell(c, &got, ret);
 	}
 	http_fetched_clear(&got);
-	return rc < 0 ? -1 : 0;
+	return rc < 0 ? -1 : rc == HTTP_UNCHANGED ? COPY_UNCHANGED : 0;
 }
 
-int copy_fetch(const struct copy *c, size_t i, int dir, const char *path, struct copy_remote *ret, struct pick_source *to, struct buf *told,
-	       struct err **e)
+static int fetch_one(const struct copy *c, size_t i, const struct remote_tag *ask, int dir, const char *path, struct copy_remote *ret,
+		     struct pick_source *to, struct err **e)
 {
 	const struct copy_source *s = &c->source[i];
 	AUTO(mem_freep) char *name = mem_printf("source-%zu", i);
@@ -112,7 +141,82 @@ int copy_fetch(const struct copy *c, size_t i, int dir, const char *path, struct
 	AUTO(fd_closep) int sub = at_open_store(dir, name, O_RDONLY | O_DIRECTORY, 0, e);
 	if (sub < 0)
 		return -1;
-	if (s->kind == COPY_GIT)
-		return fetch_git(c, s, sub, own, ret, to, told, e);
-	return fetch_http(c, s, sub, ret, to, told, e);
+	int rc = s->kind == COPY_GIT ? fetch_git(c, s, sub, own, ret, to, e) : fetch_http(c, s, ask, sub, ret, to, e);
+	ret->same = rc == COPY_UNCHANGED;
+	return rc;
+}
+
+int copy_fetch(const struct copy *c, int dir, const char *path, struct copy_remote *ret, struct pick_source *to, struct err **e)
+{
+	bool ask = c->last.nsource == c->nsource, all = ask;
+
+	for (size_t i = 0; i < c->nsource; i++) {
+		if (c->source[i].kind != COPY_GIT && c->source[i].kind != COPY_HTTP)
+			continue;
+		if (fetch_one(c, i, ask ? &c->last.source[i] : NULL, dir, path, &ret[i], &to[i], e) < 0)
+			return -1;
+		all &= ret[i].same;
+	}
+	if (all)
+		return COPY_UNCHANGED;
+	/* One is new, so the step runs and wants them all. */
+	for (size_t i = 0; i < c->nsource; i++)
+		if (ret[i].same && fetch_one(c, i, NULL, dir, path, &ret[i], &to[i], e) < 0)
+			return -1;
+	return 0;
+}
+
+/* ---- asking instead of fetching */
+
+bool copy_all_remote(const struct copy *c)
+{
+	for (size_t i = 0; i < c->nsource; i++)
+		if (c->source[i].kind != COPY_HTTP)
+			return false;
+	return c->nsource > 0;
+}
+
+int copy_ask(struct copy *c, struct err **e)
+{
+	AUTO(buf_freep) struct buf b = BUF_MAX(64 << 20);
+	const struct step *s = c->s;
+
+	/* Asked before: then all was as it had been, but the step is gone. */
+	if (c->pinned || !copy_all_remote(c) || !digest_zero(&c->question))
+		return 0;
+	/* The step's key now, without what its sources are. */
+	buf_add(&b, s->has_content ? s->content.b : s->def.b, sizeof(s->def.b));
+	for (size_t i = 0; i < c->nsource; i++)
+		wire_put_str(&b, c->source[i].text);
+	if (buf_ok(&b, "list of URLs", e) < 0)
+		return -1;
+	digest_of(b.p, b.n, &c->question);
+	return s->no_cache || remotes_get(step_app(s)->store, &c->question, &c->last, e) >= 0 ? 0 : -1;
+}
+
+void copy_tags_put(const struct copy *c, const struct copy_remote *r, struct buf *out)
+{
+	for (size_t i = 0; i < c->nsource && !digest_zero(&c->question); i++) {
+		wire_put_str(out, r[i].tag.tag);
+		wire_put_str(out, r[i].tag.modified);
+	}
+}
+
+int copy_tags_get(struct copy *c, struct wire *w, struct err **e)
+{
+	AUTO(remote_record_clear) struct remote_record r = { .selected = c->selected, .told = c->remote ? mem_str(c->remote) : NULL };
+	bool all = true;
+
+	if (digest_zero(&c->question))
+		return 0;
+	r.source = mem_array(c->nsource, sizeof(*r.source));
+	for (; r.nsource < c->nsource; r.nsource++) {
+		struct remote_tag *t = &r.source[r.nsource];
+
+		t->tag = wire_str(w);
+		t->modified = wire_str(w);
+		all &= t->tag || t->modified;
+	}
+	/* A source that cannot be asked for is fetched. */
+	return w->bad || !all || !r.told ? 0 : remotes_put(step_app(c->s)->store, &c->question, &r, e);
 }

@@ -3,7 +3,7 @@
  * Runs in a fork of the main process for contexts (copy_child: what it needs is in inherited memory) and in a mapped worker for
  * trees of layers (copy_job: everything by payload). Both end in pass().
  *
- *   answer   facts, digest of what was selected, remote text
+ *   answer   facts, digest of what was selected, remote text; of a fork also the tags of remote sources. Nothing: they are unchanged
  *   "items"  the list of copy_items_put()
  *   "read"   wire bytes: (dev, inode, size, mtime s ns, ctime s ns, read at, digest) per file read
  */
@@ -259,12 +259,12 @@ int copy_child(void *arg, struct job_self *self, struct buf *out, struct err **e
 		return -1;
 	struct copy_remote *remote = mem_array(c->nsource + 1, sizeof(*remote));
 	bool by_remote = true, kept = false;
-	int rc = 0;
+	int rc = copy_fetch(c, dir, path, remote, r.source, e);
 	for (size_t i = 0; i < c->nsource && rc == 0; i++) {
 		by_remote &= c->source[i].kind == COPY_GIT;
-		if (c->source[i].kind == COPY_GIT || c->source[i].kind == COPY_HTTP)
-			rc = copy_fetch(c, i, dir, path, &remote[i], &r.source[i], &told, e);
 		kept |= remote[i].kept;
+		if (remote[i].told)
+			buf_printf(&told, "%s%s", told.n ? ", " : "", remote[i].told);
 	}
 	AUTO(pass_clear) struct pass p = {
 		.log = BUF_MAX(1 << 20), .log_fd = -1, .dir = dir, .tree = t, .target = v, .req = &r.req, .cache = x ? x->known : NULL, .items = true, .comp = c->comp,
@@ -272,10 +272,12 @@ int copy_child(void *arg, struct job_self *self, struct buf *out, struct err **e
 	};
 	if (rc == 0)
 		rc = pass(&p, out, e);
+	if (rc == 0)
+		copy_tags_put(c, remote, out);
 	for (size_t i = 0; i < c->nsource; i++)
 		copy_remote_clear(&remote[i]);
 	free(remote);
-	return rc;
+	return rc < 0 ? -1 : 0;
 }
 
 /* What was read, into the stat cache. */
@@ -327,13 +329,15 @@ int copy_answer(struct copy *c, struct slice out, struct pack_facts *facts, stru
 
 	pack_facts_get(&w, facts);
 	AUTO(mem_freep) char *remote = wire_str(&w);
+	c->selected = facts->content;
+	c->remote = remote ? arena_str(&s->plan->arena, slice_of(remote)) : NULL;
+	if (!copy_mapped(c) && copy_tags_get(c, &w, e) < 0)
+		return -1;
 	if (wire_done(&w, "the facts of a copy", e) < 0)
 		return -1;
-	c->selected = facts->content;
 	c->known = true;
 	if (copy_mapped(c))
 		return 0;
-	c->remote = remote ? arena_str(&s->plan->arena, slice_of(remote)) : NULL;
 	if (map_made(c, "items", &items, e) < 0)
 		return -1;
 	arena_map(&s->plan->arena, &items);

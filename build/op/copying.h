@@ -8,6 +8,7 @@
  */
 #pragma once
 #include "build/step.h"
+#include "cache/remotes.h"
 #include "layers/pick.h"
 
 enum copy_kind { COPY_PATH, COPY_INLINE, COPY_GIT, COPY_HTTP };
@@ -40,6 +41,9 @@ struct copy {
 	struct digest selected;
 	struct key_items items;          /* copy_items_put()'s */
 	const char *remote;              /* what remote sources turned out to be; NULL */
+	/* of sources that are all remote and unpinned */
+	struct digest question;          /* all of the key that is known without fetching; zero: not of this kind, or not asked yet */
+	struct remote_record last;       /* what they were; empty when that is not known */
 	/* while it runs */
 	const char *comp;
 	int level;
@@ -83,13 +87,23 @@ int copy_job_put(struct buf *b, const struct copy *c, char **dirs, size_t ndirs,
 int copy_answer(struct copy *c, struct slice out, struct pack_facts *facts, struct err **e);
 
 /* ---- copy_fetch.c: remote sources of ADD, in the pass */
+enum { COPY_UNCHANGED = 1 };
 struct copy_remote {
 	struct pick_tree *tree;          /* of a checkout */
 	int dir, fd;                     /* its directory, or the downloaded file; both valid only with `open` */
 	bool open, kept;                 /* kept: with .git */
 	char *name;
+	char *told;                      /* what it was, for the key */
+	struct remote_tag tag;           /* with what to ask next time */
+	bool same;                       /* not fetched: it is what c->last says */
 };
-/* Fetch source i below the directory dir, whose absolute path is `path`; fill what pick wants. What it was goes to `told`. */
-int copy_fetch(const struct copy *c, size_t i, int dir, const char *path, struct copy_remote *ret, struct pick_source *to, struct buf *told,
-	       struct err **e);
+/* Fetch the remote sources below the directory dir, whose absolute path is `path`; fill what pick wants of them. Only asks when c->last is known:
+ * COPY_UNCHANGED when it all stands, with nothing fetched. */
+int copy_fetch(const struct copy *c, int dir, const char *path, struct copy_remote *ret, struct pick_source *to, struct err **e);
 void copy_remote_clear(struct copy_remote *r);
+bool copy_all_remote(const struct copy *c);
+/* Before it runs, in the main process: the question, and the record of its answer unless the cache is off. */
+int copy_ask(struct copy *c, struct err **e);
+/* The tags of what was fetched, from the child to the record. */
+void copy_tags_put(const struct copy *c, const struct copy_remote *r, struct buf *out);
+int copy_tags_get(struct copy *c, struct wire *w, struct err **e);

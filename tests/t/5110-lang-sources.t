@@ -148,10 +148,19 @@ if need git; then
     commit=$(git -C repo.git rev-parse 'v1^{commit}')
 fi
 cat >"$T/httpd.py" <<'PY'
-import gzip, http.server, os, subprocess, sys
+import gzip, hashlib, http.server, os, subprocess, sys
 class H(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *a): pass
+    def log_request(self, code="-", size="-"):
+        with open(sys.argv[1], "a") as f: f.write("%s %s %d\n" % (self.command, self.path, int(code)))
     def do_GET(self):
+        if self.path.startswith("/tag/"): # a file of sub/, with an ETag and no date
+            body = open("sub/" + self.path[5:], "rb").read()
+            tag = '"' + hashlib.sha256(body).hexdigest() + '"'
+            same = self.headers.get("If-None-Match") == tag
+            self.send_response(304 if same else 200); self.send_header("ETag", tag)
+            if not same: self.send_header("Content-Length", str(len(body)))
+            self.end_headers(); self.wfile.write(b"" if same else body); return
         if self.path.startswith("/moved"):
             self.send_response(302); self.send_header("Location", "/sub/plain"); self.end_headers(); return
         if self.path == "/auth/x":
@@ -182,7 +191,7 @@ s = http.server.ThreadingHTTPServer(("127.0.0.1", 0), H)
 print(s.server_port, flush=True)
 s.serve_forever()
 PY
-coproc HTTPD { exec python3 "$T/httpd.py"; }
+coproc HTTPD { exec python3 "$T/httpd.py" "$T/gets"; }
 httpd=$HTTPD_PID
 trap 'kill "$httpd" 2>/dev/null; _cleanup' EXIT
 read -r hport <&"${HTTPD[0]}"
@@ -216,6 +225,46 @@ unlike "$(raw http)" 'tkn' "10.3 the token is not in the image"
 refused "10.5 a checksum of two sources" "checksum can't be specified for multiple sources" <<<$'FROM scratch\nADD --checksum=sha256:'"$sum $u/a $u/b /"
 refused "10.5 a checksum of a file" 'checksum requires HTTP\(S\) or Git sources' <<<$'FROM scratch\nADD --checksum=sha256:'"$sum Dockerfile /"
 refused "10.5 for COPY" 'unknown flag: --checksum' <<<$'FROM scratch\nCOPY --checksum=sha256:'"$sum Dockerfile /"
+
+# ---- 10.3 what did not change is asked for, not fetched
+cp sub/plain sub/one
+touch -d '2001-02-03 04:05:06 UTC' sub/one
+printf two >sub/two
+dockerfile again <<EOT
+FROM busybox:1.35
+ADD $u/tag/two $u/sub/one /a/
+RUN date +%s%N >/ran
+EOT
+asked() { # asked NAME DIR GETS ARGS... - a build, and what the server was asked for
+    local name=$1 dir=$2 want=$3
+    shift 3
+    : >"$T/gets"
+    made "10.3 $name" "$dir" "$@"
+    is "$(sed 's/^GET //' "$T/gets" | tr '\n' ',')" "$want" "10.3 $name: the requests"
+}
+asked "first" again "/tag/two 200,/sub/one 200,"
+ran=$(file again ran)
+asked "the second build asks" again "/tag/two 304,/sub/one 304,"
+is "$(file again ran)" "$ran" "10.3 unchanged is cached, and what is above it"
+is "$(grep -c 'ADD http' <<<"$out") $(sed -n 's/^#1 //p' <<<"$out" | grep -v ADD)" "1 cached" "10.3 it is told so, once"
+printf 'TWO' >sub/two
+asked "one changed: the other is fetched, too" again "/tag/two 200,/sub/one 304,/sub/one 200,"
+like "$out" "^#1 run again: file a/two changed" "10.3 the reason names what changed"
+is "$(file again a/two)$(file again a/one)" TWObody "10.3 both files"
+asked "and is known from then on" again "/tag/two 304,/sub/one 304,"
+asked "spec/dockerfile.md 14 --no-cache" again "/tag/two 200,/sub/one 200," --no-cache
+find "${KILN_ROOT:?}/records" -type f -exec sh -c 'for f; do echo torn >"$f"; done' - {} +
+asked "unchanged, but the step is gone" again "/tag/two 304,/sub/one 304,/tag/two 200,/sub/one 200,"
+find "$KILN_ROOT/remotes" -type f -exec sh -c 'for f; do echo torn >"$f"; done' - {} +
+asked "a damaged record is none" again "/tag/two 200,/sub/one 200,"
+"$KILN" prune >/dev/null 2>&1
+like "$(ls "$KILN_ROOT/remotes")" . "10.3 gc keeps what was used lately"
+find "$KILN_ROOT/remotes" -type f -exec touch -d '40 days ago' {} +
+"$KILN" prune >/dev/null 2>&1
+is "$(ls "$KILN_ROOT/remotes")" "" "10.3 gc forgets those that nobody asked for"
+printf new >sub/one
+asked "fetched for the last time" again "/tag/two 200,/sub/one 200,"
+asked "a date just before it was fetched proves nothing" again "/tag/two 200,/sub/one 200,"
 
 if need git; then
     dockerfile git <<EOT
