@@ -25,8 +25,36 @@ void copy_remote_clear(struct copy_remote *r)
 	mem_freep(&r->tag.modified);
 }
 
-static int fetch_git(const struct copy *c, const struct copy_source *s, int dir, const char *path, struct copy_remote *ret,
-		     struct pick_source *to, struct err **e)
+/* A commit that a tag object's own hash stands for says nothing of that object: then there is none (10.4.2). */
+static char *git_tag(const struct git_ref *g, const struct git_got *got)
+{
+	bool by_tag = g->checksum && strncmp(got->commit, g->checksum, strlen(g->checksum)) != 0;
+
+	return by_tag ? NULL : mem_printf("%s %s", got->commit, got->ref);
+}
+
+/* COPY_UNCHANGED: the reference stands for the commit it stood for. */
+static int ask_git(const struct git_req *like, const struct remote_tag *ask, struct err **e)
+{
+	AUTO(mem_freep) char *path = mem_printf("%s/asked", like->path);
+	struct git_req r = *like;
+	struct git_got got = { 0 };
+
+	if (at_mkdir(like->dir, "asked", 0700, e) < 0)
+		return -1;
+	AUTO(fd_closep) int dir = at_open_store(like->dir, "asked", O_RDONLY | O_DIRECTORY, 0, e);
+	r.dir = dir;
+	r.path = path;
+	if (dir < 0 || git_resolve(&r, &got, e) < 0)
+		return -1;
+	AUTO(mem_freep) char *tag = git_tag(r.ref, &got);
+	git_got_clear(&got);
+	return tag && ask->tag && strcmp(tag, ask->tag) == 0 ? COPY_UNCHANGED : 0;
+}
+
+/* ask: what it was last, NULL. COPY_UNCHANGED. */
+static int fetch_git(const struct copy *c, const struct copy_source *s, const struct remote_tag *ask, int dir, const char *path,
+		     struct copy_remote *ret, struct pick_source *to, struct err **e)
 {
 	AUTO(git_ref_clear) struct git_ref g = { 0 };
 	const struct build_req *q = step_req(c->s);
@@ -41,17 +69,20 @@ static int fetch_git(const struct copy *c, const struct copy_source *s, int dir,
 	g.mtime_commit = false;          /* for build contexts only (10.4) */
 	AUTO(mem_freep) char *header = git_auth_header(q, g.host);
 	struct git_req r = { .ref = &g, .dir = dir, .path = path, .auth_header = header, .ssh_socket = git_ssh_socket(q) };
-	int rc = git_checkout(&r, &got, &ret->dir, e);
+	int rc = ask ? ask_git(&r, ask, e) : 0;
+	if (rc == 0)
+		rc = git_checkout(&r, &got, &ret->dir, e);
 	if (header)
 		mem_wipe(header, strlen(header));
-	if (rc < 0)
-		return -1;
+	if (rc)
+		return rc;
 	ret->kept = g.keep && !g.subdir;
 	ret->tree = pick_tree_dir(ret->dir, NULL);
 	to->tree = ret->tree;
 	to->path = "/";
 	to->unpack = false;
 	ret->told = mem_printf("commit %s%s%s", got.commit, ret->kept ? " of " : "", ret->kept ? got.ref : "");
+	ret->tag.tag = git_tag(&g, &got);
 	git_got_clear(&got);
 	return 0;
 }
@@ -93,7 +124,7 @@ static void http_tell(const struct copy *c, struct http_fetched *got, struct cop
 	ret->tag.tag = take(&got->etag);
 }
 
-/* ask: what it was last, NULL. COPY_UNCHANGED. */
+/* The same of a file. */
 static int fetch_http(const struct copy *c, const struct copy_source *s, const struct remote_tag *ask, int dir, struct copy_remote *ret,
 		      struct pick_source *to, struct err **e)
 {
@@ -141,7 +172,7 @@ static int fetch_one(const struct copy *c, size_t i, const struct remote_tag *as
 	AUTO(fd_closep) int sub = at_open_store(dir, name, O_RDONLY | O_DIRECTORY, 0, e);
 	if (sub < 0)
 		return -1;
-	int rc = s->kind == COPY_GIT ? fetch_git(c, s, sub, own, ret, to, e) : fetch_http(c, s, ask, sub, ret, to, e);
+	int rc = s->kind == COPY_GIT ? fetch_git(c, s, ask, sub, own, ret, to, e) : fetch_http(c, s, ask, sub, ret, to, e);
 	ret->same = rc == COPY_UNCHANGED;
 	return rc;
 }
@@ -171,7 +202,7 @@ int copy_fetch(const struct copy *c, int dir, const char *path, struct copy_remo
 bool copy_all_remote(const struct copy *c)
 {
 	for (size_t i = 0; i < c->nsource; i++)
-		if (c->source[i].kind != COPY_HTTP)
+		if (c->source[i].kind != COPY_HTTP && c->source[i].kind != COPY_GIT)
 			return false;
 	return c->nsource > 0;
 }
