@@ -88,14 +88,16 @@ static int address_of(struct plan *p, const char *text, const char **ret, struct
 	}
 	ref_clear(&ref);
 	*ret = plan_named_context(p, text);
-	if (*ret) {
+	if (*ret && slice_starts(slice_of(*ret), "target:")) {
+		text = *ret + strlen("target:");
+	} else if (*ret) {
 		*ret = plan_spec_image(*ret) ? NULL : *ret;
 		return 0;
 	}
 	for (size_t i = p->file->nstage; i-- > 0;) {
 		const struct stage *st = p->file->stage[i];
 
-		if (st->name && strcmp(st->name, text) == 0)
+		if (st->name && strcasecmp(st->name, text) == 0)
 			return stage_address(p, st, ret, e);
 	}
 	err_set(e, ERR_INPUT, "invalid %s: %s", name, text);

@@ -345,6 +345,8 @@ int eval_from(struct eval *ev, const struct instr *in, struct step *s, const cha
 	struct pstage *to = numbers && *name && !*end ? &p->stage[i] : plan_stage(p, lower, p->nstage);
 	if (ev->stage->hidden)
 		to = NULL;               /* made for a context, which a stage may be called like */
+	else if (!to && plan_target(p, name, &to, e) < 0)
+		return place(ev, in, at, e);
 	rc = to ? from_stage(ev, in, to, at, what, t, e) : from_outside(ev, in, name, at, t, e);
 	if (rc < 0)
 		return -1;

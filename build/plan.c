@@ -127,19 +127,26 @@ static int layout_image(struct plan *p, const char *spec, const struct platform 
 	return rc > 0 ? err_set(e, ERR_BUG, "'%s' was loaded and is not in the store", spec) : rc;
 }
 
-/* A name that no registry has may be a stage with a letter wrong. */
-static int near_stage(struct plan *p, const char *name, struct err **e)
+static const char *near_name(struct plan *p, const char *want)
 {
 	const char **names = mem_array(p->nstage + 1, sizeof(*names));
 	size_t n = 0;
 
 	for (size_t i = 0; i < p->nstage; i++)
-		if (p->stage[i].st->name)
-			names[n++] = p->stage[i].st->name;
-	const char *near = nearest_word(slice_of(name), names, n, false);
+		if (p->file->stage[i]->name)
+			names[n++] = p->file->stage[i]->name;
+	const char *near = nearest_word(slice_of(want), names, n, false);
+	free(names);
+	return near;
+}
+
+/* A name that no registry has may be a stage with a letter wrong. */
+static int near_stage(struct plan *p, const char *name, struct err **e)
+{
+	const char *near = near_name(p, name);
+
 	if (near && strcmp(near, name) != 0)
 		err_hint(e, "did you mean the stage '%s'?", near);
-	free(names);
 	return -1;
 }
 
@@ -195,6 +202,35 @@ int plan_image(struct plan *p, const char *name, const struct platform *pf, bool
 
 /* ---- stage table (5.1, 5.2) */
 
+/* The last of that name in any case; the table may not be complete yet. */
+static int stage_called(struct plan *p, const char *want, struct pstage **ret, struct err **e)
+{
+	*ret = NULL;
+	for (size_t i = 0; i < p->nstage; i++) {
+		const char *have = p->file->stage[i]->name;
+
+		if (have && strcasecmp(have, want) == 0)
+			*ret = &p->stage[i];
+	}
+	if (*ret)
+		return 0;
+	const char *near = near_name(p, want);
+	err_set(e, ERR_INPUT, "target stage \"%s\" could not be found", want);
+	if (near)
+		err_hint(e, "did you mean %s?", near);
+	return -1;
+}
+
+int plan_target(struct plan *p, const char *name, struct pstage **ret, struct err **e)
+{
+	const char *spec = plan_named_context(p, name);
+
+	*ret = NULL;
+	if (!spec || !slice_starts(slice_of(spec), "target:"))
+		return 0;
+	return stage_called(p, spec + strlen("target:"), ret, e) < 0 ? err_wrap(e, "cannot open named context '%s'", name) : 0;
+}
+
 static int stage_error(struct plan *p, const struct stage *st, struct span at, struct err **e)
 {
 	return diag_place(e, p->file->source, at.to > at.from ? at : st->from->at);
@@ -221,6 +257,24 @@ static int stage_platform(struct plan *p, struct pstage *ps, struct err **e)
 	return stage_error(p, st, st->platform_at, e);
 }
 
+/* FROM the stage that a named context stands for (13.2). */
+static int stage_target(struct pstage *ps, struct err **e)
+{
+	struct plan *p = ps->plan;
+	struct pstage *to;
+	int rc = plan_target(p, ps->base_name, &to, e);
+
+	if (rc == 0 && to && to >= ps)
+		rc = err_set(e, ERR_INPUT, "named context '%s' is the stage '%s', it needs to be defined before this one", ps->base_name,
+			     p->file->stage[to - p->stage]->name);
+	if (rc < 0)
+		return stage_error(p, ps->st, ps->st->base_at, e);
+	ps->parent = to;
+	if (to)
+		ps->platform = to->platform;
+	return 0;
+}
+
 static int stage_init(struct plan *p, size_t i, struct err **e)
 {
 	struct pstage *ps = &p->stage[i];
@@ -243,9 +297,11 @@ static int stage_init(struct plan *p, size_t i, struct err **e)
 	if (st->name && plan_named_context(p, st->name) && strcmp(st->name, "scratch") != 0 && strcmp(st->name, "context") != 0) {
 		ps->base_name = st->name;        /* the whole stage is replaced (5.2 rule 1) */
 		ps->ninstr = 0;
-		return 0;
+		return stage_target(ps, e);
 	}
 	ps->parent = plan_stage(p, ps->base_name, i);
+	if (!ps->parent && strcmp(ps->base_name, "scratch") != 0 && stage_target(ps, e) < 0)
+		return -1;
 	if (ps->parent)
 		ps->platform = ps->parent->platform;
 	else if (strcmp(ps->base_name, "scratch") == 0)
@@ -264,32 +320,11 @@ static int stage_init(struct plan *p, size_t i, struct err **e)
 static int find_target(struct plan *p, struct err **e)
 {
 	const char *want = p->req->target;
-	const char **names;
-	size_t n = 0;
 
-	if (!want || !*want) {
-		p->target = &p->stage[p->nstage - 1];
-		return 0;
-	}
-	names = mem_array(p->nstage + 1, sizeof(*names));
-	for (size_t i = 0; i < p->nstage; i++) {
-		const char *have = p->stage[i].st->name;
-
-		if (!have)
-			continue;
-		names[n++] = have;
-		if (strcasecmp(have, want) == 0)
-			p->target = &p->stage[i];
-	}
-	if (!p->target) {
-		const char *near = nearest_word(slice_of(want), names, n, false);
-
-		err_set(e, ERR_INPUT, "target stage \"%s\" could not be found", want);
-		if (near)
-			err_hint(e, "did you mean %s?", near);
-	}
-	free(names);
-	return p->target ? 0 : -1;
+	if (want && *want)
+		return stage_called(p, want, &p->target, e);
+	p->target = &p->stage[p->nstage - 1];
+	return 0;
 }
 
 /* ---- base images and triggers */

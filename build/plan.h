@@ -81,6 +81,8 @@ void plan_freep(struct plan **p);
 int plan_image(struct plan *p, const char *name, const struct platform *pf, bool layers, struct base_image **ret, struct err **e);
 /* The SPEC of a named context for this name (5.2 rule 4), or NULL. */
 const char *plan_named_context(const struct plan *p, const char *name);
+/* The stage that a named context target:STAGE of this name stands for; *ret NULL: there is no such context. */
+int plan_target(struct plan *p, const char *name, struct pstage **ret, struct err **e);
 bool plan_spec_image(const char *spec);                  /* docker-image://, oci-layout://: a named context with a config */
 struct pstage *plan_stage(const struct plan *p, const char *name, size_t before);      /* latest of that name with index < before */
 const char *plan_build_arg(const struct plan *p, const char *name);                    /* NULL when not given */

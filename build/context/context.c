@@ -256,7 +256,7 @@ int context_open_named(struct app *a, const struct build_req *r, const char *spe
 		return err_set(e, ERR_USAGE, "invalid context specifier: a named context cannot come from standard input");
 	if (context_is_dir(spec) && (strstr(spec, "://") || slice_starts(slice_of(spec), "target:") || slice_starts(slice_of(spec), "input:"))) {
 		err_set(e, ERR_INPUT, "unsupported context source '%.*s'", (int)strcspn(spec, ":"), spec);
-		return err_hint(e, "a directory, a git or http(s) address, docker-image://REF or oci-layout://DIR");
+		return err_hint(e, "a directory, a git or http(s) address, docker-image://REF, oci-layout://DIR or target:STAGE");
 	}
 	AUTO(context_freep) struct context *c = context_new(a, spec);
 	c->named = true;

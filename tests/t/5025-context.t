@@ -114,6 +114,7 @@ epoch "a named image: none" none --build-arg SOURCE_DATE_EPOCH=it --build-contex
 SOURCE_DATE_EPOCH=it epoch "by the environment" 1100000000 --build-context "it=$u/Ep" "$T/self"
 { printf 'ARG F=Ep\nARG SOURCE_DATE_EPOCH=src\nFROM scratch AS Src\nARG F\nARG G=$F\nADD --chmod=600 %s/$G /x\n' "$u" && cat Ep; } >"$T/self/Dockerfile"
 epoch "a stage that only fetches, by a global ARG" 1100000000 "$T/self"
+epoch "a named context that is one" 1100000000 --build-arg SOURCE_DATE_EPOCH=it --build-context it=target:SRC "$T/self"
 epoch "its arguments" 1400000000 --build-arg F=ep.tar "$T/self"
 while IFS='|' read -r arg text want; do
     printf "$text" >"$T/self/Dockerfile"

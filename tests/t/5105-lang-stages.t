@@ -69,6 +69,36 @@ refused "5.6 expansion in mount from" "'from' doesn't support variable expansion
 refused "5.6 a negative index" 'invalid stage index -1' <<<$'FROM scratch\nCOPY --from=-1 / /'
 refused "5.6 itself" 'circular dependency' <<<$'FROM scratch AS a\nCOPY --from=a / /'
 refused "5.2 FROM is case-sensitive" 'invalid reference format|failed to parse' <<<$'FROM scratch AS base\nFROM Base'
+dockerfile ts <<'EOT'
+FROM busybox:1.35 AS Made
+RUN echo made > /who
+ENV M=1
+FROM example.invalid/base AS based
+RUN --mount=from=example.invalid/mounted,target=/m cat /m/who /who > /both
+FROM example.invalid/never AS replaced
+RUN exit 1
+FROM scratch
+COPY --from=example.invalid/copied /who /copied
+COPY --from=based /both /
+COPY --from=replaced /who /replaced
+EOT
+made "13.2 target:STAGE" ts --build-context example.invalid/base=target:made --build-context example.invalid/mounted=target:MADE \
+    --build-context example.invalid/copied=target:made --build-context replaced=target:based
+same "13.2 FROM, mounts, COPY --from and a stage of that name" "$(tree ts)" <<'EOT'
+both f 0644 0:0 "made$made$"
+copied f 0644 0:0 "made$"
+replaced f 0644 0:0 "made$"
+EOT
+made "13.2 as base" ts --target based --build-context example.invalid/base=target:made --build-context example.invalid/mounted=target:made
+is "$(raw ts | json - 'd["config"]["Env"][-1]')" M=1 "13.2 with the stage's config"
+bc=(--build-context "it=target:oen")
+refused "13.2 a stage that is not there: COPY" 'did you mean one' "${bc[@]}" <<<$'FROM scratch AS one\nFROM scratch\nCOPY --from=it / /'
+refused "13.2 FROM" 'target stage "oen" could not be found' "${bc[@]}" <<<$'FROM scratch AS one\nFROM it'
+refused "13.2 a mount" 'did you mean one' "${bc[@]}" <<<$'FROM scratch AS one\nFROM busybox:1.35\nRUN --mount=from=it,target=/x true'
+refused "13.2 a later stage: FROM" 'needs to be defined before' --build-context it=target:late <<<$'FROM it\nFROM scratch AS late'
+refused "13.2 a later stage: COPY" 'needs to be defined before' --target b --build-context it=target:late <<<$'FROM scratch AS b\nCOPY --from=it / /\nFROM scratch AS late'
+refused "13.2 itself: COPY" 'circular dependency' --build-context it=target:b <<<$'FROM scratch AS b\nCOPY --from=it / /'
+refused "13.2 itself" 'needs to be defined before' --build-context b=target:b <<<$'FROM scratch AS b'
 refused "5.1 a stage name" 'invalid name for build stage' <<<$'FROM scratch AS 1a'
 refused "5.1 that is no repository name" 'invalid context name' <<<$'FROM scratch AS a.'
 refused "5.1 an empty platform" 'empty platform value' <<<$'FROM --platform=$NO scratch'
