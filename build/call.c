@@ -3,8 +3,8 @@
 
 #include "base/mem.h"
 #include "build/check.h"
+#include "build/op/run.h"
 #include "parser/expand.h"
-#include "parser/flags.h"
 
 /* Doc comment (16.4): the first line of the block above that starts with the name. */
 static const char *described(const struct instr *in, const char *name, size_t *n)
@@ -97,13 +97,13 @@ static struct outline_row *outline_add(struct outline *o, const char *kind, cons
 	return &o->row[o->n++];
 }
 
-static void outline_arg(struct plan *p, struct outline *o, const struct instr *in, const char *name, const char *value)
+static void outline_arg(struct plan *p, struct outline *o, const struct instr *in, const char *name, const char *value, bool own)
 {
 	struct outline_row *r;
 	bool stage = true;
 
 	/* One that only imports a global is listed at the global's line. */
-	for (size_t i = 0; i < p->file->nglobal; i++) {
+	for (size_t i = 0; !own && i < p->file->nglobal; i++) {
 		for (size_t k = 0; k < p->file->global[i]->npair; k++) {
 			if (strcmp(p->file->global[i]->pair[k].key, name) == 0) {
 				in = p->file->global[i];
@@ -112,7 +112,7 @@ static void outline_arg(struct plan *p, struct outline *o, const struct instr *i
 		}
 	}
 	/* What is global and in no line is predefined: not something to set. */
-	if (stage && eval_global_get(p, name))
+	if (stage && !own && eval_global_get(p, name))
 		return;
 	r = outline_add(o, "arg", name, in);
 	if (r) {
@@ -148,7 +148,7 @@ static void globals_seen(void *arg, struct slice name, bool found)
 			size_t had = g->o->n;
 
 			if (slice_is(name, key))
-				outline_arg(g->p, g->o, f->global[i], key, NULL);
+				outline_arg(g->p, g->o, f->global[i], key, NULL, false);
 			g->again |= g->o->n != had;
 		}
 	}
@@ -185,32 +185,20 @@ static void outline_from(struct plan *p, struct outline *o)
 	}
 }
 
-static void outline_mounts(struct plan *p, struct outline *o, const struct instr *in)
+static void outline_mounts(struct outline *o, struct eval *ev, const struct instr *in)
 {
 	for (size_t i = 0; i < in->nflag; i++) {
-		char **v = NULL;
-		size_t n = 0;
-		const char *type = "bind", *id = NULL;
-		bool required = false;
+		AUTO(err_freep) struct err *e = NULL;
+		struct mount_opts m;
 
-		if (strcmp(in->flag[i].name, "mount") != 0 || csv_split(slice_of(in->flag[i].value), &v, &n, NULL) < 0)
+		if (strcmp(in->flag[i].name, "mount") != 0 || run_mount_parse(ev, in, &in->flag[i], &m, &e) < 0)
 			continue;
-		for (size_t k = 0; k < n; k++) {
-			if (strncmp(v[k], "type=", 5) == 0)
-				type = v[k] + 5;
-			else if (strncmp(v[k], "id=", 3) == 0 || strncmp(v[k], "src=", 4) == 0 || strncmp(v[k], "source=", 7) == 0)
-				id = strchr(v[k], '=') + 1;
-			else if (strncmp(v[k], "required", 8) == 0)
-				required = !strstr(v[k], "=false") && !strstr(v[k], "=0");
-		}
-		if (strcmp(type, "secret") == 0 || strcmp(type, "ssh") == 0) {
-			const char *name = arena_str(&p->arena, slice_of(id ? id : "default"));
-			struct outline_row *r = outline_add(o, strcmp(type, "ssh") == 0 ? "ssh" : "secret", name, in);
+		if (m.type == MOUNT_SECRET || m.type == MOUNT_SSH) {
+			struct outline_row *r = outline_add(o, m.type == MOUNT_SSH ? "ssh" : "secret", run_mount_id(ev, &m), in);
 
 			if (r)
-				r->required = required;
+				r->required = m.required;
 		}
-		csv_free(v, n);
 	}
 }
 
@@ -224,9 +212,9 @@ static void outline_collect(struct plan *p, struct outline *o)
 			const struct instr *in = ps->instr[k];
 
 			for (size_t j = 0; in->id == INSTR_ARG && j < in->npair; j++)
-				outline_arg(p, o, in, in->pair[j].key, eval_get(&ps->eval, in->pair[j].key));
+				outline_arg(p, o, in, in->pair[j].key, eval_get(&ps->eval, in->pair[j].key), in->pair[j].value);
 			if (in->id == INSTR_RUN)
-				outline_mounts(p, o, in);
+				outline_mounts(o, &ps->eval, in);
 		}
 	}
 }

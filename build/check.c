@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "parser/diag.h"
+#include "registry/base64.h"
 
 struct jval *call_location(unsigned line, unsigned end)
 {
@@ -23,10 +24,12 @@ struct jval *call_location(unsigned line, unsigned end)
 struct jval *call_sources(const char *name, struct slice text)
 {
 	struct jval *list = jval_arr(), *o = jval_obj();
+	AUTO(buf_freep) struct buf data = BUF_MAX(SIZE_MAX);
 
+	base64_put(&data, text);
 	jval_set_str(o, "filename", name);
 	jval_set_str(o, "language", "Dockerfile");
-	jval_set_slice(o, "text", text);
+	jval_set_slice(o, "data", buf_view(&data));
 	jval_add(list, o);
 	return list;
 }

@@ -47,6 +47,9 @@ struct run {
 };
 
 /* build/op/run_mounts.c */
+/* One --mount, expanded; its strings are the evaluation's. The id of a secret or an agent (8.6). */
+int run_mount_parse(struct eval *ev, const struct instr *in, const struct flag *f, struct mount_opts *ret, struct err **e);
+const char *run_mount_id(struct eval *ev, const struct mount_opts *o);
 int run_mounts_eval(struct eval *ev, const struct instr *in, struct run *r, struct err **e);
 int run_mounts_deps(struct eval *ev, const struct instr *in, struct run *r, struct err **e);
 int run_mounts_key(struct run *r, struct keyer *k, struct err **e);

@@ -42,11 +42,19 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+const char *run_mount_id(struct eval *ev, const struct mount_opts *o)
+{
+	if (o->type == MOUNT_SECRET && o->source && *o->source)
+		return o->source;
+	if (o->id && *o->id)
+		return o->id;
+	return o->type == MOUNT_SSH ? "default" : base_name(target_of(ev, o->target));
+}
+
 static void secret_eval(struct eval *ev, struct run_input *m)
 {
 	const struct build_req *q = ev->plan->req;
 
-	m->id = m->o.source && *m->o.source ? m->o.source : m->o.id && *m->o.id ? m->o.id : base_name(m->o.target ? m->o.target : "");
 	for (size_t i = 0; i < q->nsecret; i++) {
 		if (strcmp(q->secret[i].id, m->id) == 0)
 			m->secret = &q->secret[i];
@@ -61,7 +69,6 @@ static void ssh_eval(struct eval *ev, struct run_input *m, size_t index)
 {
 	const struct strs *ssh = &ev->plan->req->ssh;
 
-	m->id = m->o.id && *m->o.id ? m->o.id : "default";
 	for (size_t i = 0; i < ssh->n; i++) {
 		size_t n = strcspn(ssh->v[i], "=");
 
@@ -159,6 +166,16 @@ static void keep_opts(struct arena *a, struct mount_opts *o)
 	}
 }
 
+int run_mount_parse(struct eval *ev, const struct instr *in, const struct flag *f, struct mount_opts *ret, struct err **e)
+{
+	struct mount_look l = { ev, in, f->value_at };
+
+	if (mount_parse(f->value, expand_value, &l, ret, e) < 0)
+		return wrong(ev, f, e);
+	keep_opts(ev->arena, ret);
+	return 0;
+}
+
 int run_mounts_eval(struct eval *ev, const struct instr *in, struct run *r, struct err **e)
 {
 	size_t nssh = 0;
@@ -167,15 +184,14 @@ int run_mounts_eval(struct eval *ev, const struct instr *in, struct run *r, stru
 	for (size_t i = 0; i < in->nflag; i++) {
 		const struct flag *f = &in->flag[i];
 		struct run_input *m = &r->mount[r->nmount];
-		struct mount_look l = { ev, in, f->value_at };
 
 		if (strcmp(f->name, "mount") != 0)
 			continue;
-		if (mount_parse(f->value, expand_value, &l, &m->o, e) < 0)
-			return wrong(ev, f, e);
-		keep_opts(ev->arena, &m->o);
+		if (run_mount_parse(ev, in, f, &m->o, e) < 0)
+			return -1;
 		r->nmount++;
 		m->at = f->value_at;
+		m->id = late(m) ? run_mount_id(ev, &m->o) : NULL;
 		if (m->o.type == MOUNT_SECRET)
 			secret_eval(ev, m);
 		else if (m->o.type == MOUNT_SSH)

@@ -85,6 +85,7 @@ printf 'FROM busybox:1.35 AS broken\nENV A=${X:?boom}\n' >"$T/lint/Dockerfile"
 status 1 "16.1 an error while checking" "$KILN" build --call=check "$T/lint"
 like "$out" 'X: boom' "16.1 is told"
 is "$("$KILN" build --call=check,format=json "$T/lint" 2>/dev/null </dev/null | json - '[d["buildError"]["message"].find("boom") > 0, d["sources"][0]["language"]]')" '[true, "Dockerfile"]' "16.1 in JSON too"
+is "$("$KILN" build --call=check,format=json "$T/lint" 2>/dev/null </dev/null | json - 'd["sources"][0]["data"]' | tr -d '"' | base64 -d | cmp - "$T/lint/Dockerfile" && echo same)" same "16.1 the file itself is there as base64"
 printf 'FROM busybox:1.35 AS ok\nCMD x\nFROM scratch AS other\nCMD y\n' >"$T/lint/Dockerfile"
 is "$(found lint --target ok)" 'JSONArgsRecommended 2' "16.1 the target's closure only"
 status 0 "16.1 ignorestatus" "$KILN" build --call=check,ignorestatus=true "$T/lint"
@@ -203,6 +204,14 @@ is "$(o outline --target final --build-arg A=given | json - '[d["name"], d["desc
     '["final", "is the last one", [["BASE", "is the image", "busybox"], ["VER", "the version", "1.35"], ["A", "describes A", "given"], ["B", "", ""]]]' "16.2, 16.4 arguments of the target" || o outline --target final
 is "$(o outline --target final | json - '[[(s["name"], s.get("required", False)) for s in d["secrets"]], [(s["name"], s.get("required", False)) for s in d["ssh"]]]')" \
     '[[["tok", true], ["opt", false]], [["default", false], ["git", true]]]' "16.2 secrets and agents"
+dockerfile mounts <<'EOT'
+ARG A=1 I=expanded
+FROM busybox:1.35
+ARG A=own I
+RUN --mount=TYPE=Secret,target=/x/by-target,required=T --mount=type=secret,source=by-source --mount=type=secret,id=$I --mount=type=bind,id=no,target=/y --mount=type=ssh,required=False true
+EOT
+is "$("$KILN" build --call=outline,format=json "$T/mounts" 2>/dev/null </dev/null | json - '[[(s["name"], s.get("required", False)) for s in d["secrets"] + d["ssh"]], [(a["name"], a["value"], a["location"]["ranges"][0]["start"]["line"]) for a in d["args"]]]')" \
+    '[[["by-target", true], ["by-source", false], ["expanded", false], ["default", false]], [["I", "expanded", 1], ["A", "own", 3]]]' "16.2, 8.6 ids as RUN sees them; an ARG with a default of its own stands where it is" || "$KILN" build --call=outline "$T/mounts"
 status 0 "16.2 as text" "$KILN" build --call=outline --target build "$T/outline"
 like "$out" '^TARGET: +build' "16.2 header"
 like "$out" '^BUILD ARG +VALUE +DESCRIPTION' "16.2 a table"
