@@ -270,7 +270,7 @@ static void check_interval(struct draft *d, const struct flag *f)
 	AUTO(err_freep) struct err *e = NULL;
 	int64_t ns = 0;
 
-	if (!*f->value)
+	if (!*f->value || (strcmp(f->name, "interval") != 0 && strcmp(f->name, "timeout") != 0 && strncmp(f->name, "start-", 6) != 0))
 		return;
 	if (parse_duration(slice_of(f->value), &ns, &e) < 0)
 		draft_take(d, f->value_at, &e);

@@ -183,5 +183,6 @@ for c in 'HEALTHCHECK --interval=1us CMD x|cannot be less than 1ms' 'HEALTHCHECK
     'LABEL a=1 b|can.t find =' 'ENV =x|names can not be blank' 'WORKDIR|WORKDIR requires exactly one argument'; do
     refused "7 ${c%%|*}" "${c#*|}" <<<$'FROM scratch\n'"${c%%|*}"
 done
+is "$(printf 'FROM scratch\nHEALTHCHECK --foo=1 CMD x\n' | "$KILN" build -f - "$T/bad" 2>&1 </dev/stdin | grep -c ^error:)" 1 "7.11 an unknown option is one error"
 registry_down
 done_testing
