@@ -382,6 +382,39 @@ RUN --network=host true
 RUN --security=insecure true
 EOT
 made "8.3, 8.4, 8.5 with leave: a device that is not required is skipped" leave --network=private --allow network.host --allow security.insecure,device
+# What leave gives: all capabilities, no filter, a writable /sys, mounts; the host's network whatever the build's mode is.
+dockerfile given <<'EOT'
+FROM busybox:1.35
+RUN awk '/^(CapEff|CapBnd|NoNewPrivs|Seccomp):/ { print $2 }' /proc/self/status > /o1
+RUN --security=insecure awk '/^(CapEff|CapBnd|NoNewPrivs|Seccomp):/ { print $2 }' /proc/self/status > /o2; awk '$2 == "/sys" { print substr($4, 1, 2) }' /proc/mounts >> /o2; mkdir /m && mount -t tmpfs x /m && touch /m/gone && echo mounted >> /o2
+RUN --network=host readlink /proc/self/ns/net > /o3
+RUN --network=none --security=insecure readlink /proc/self/ns/net > /o4; ls /sys/class/net >> /o4
+RUN readlink /proc/self/ns/net > /o5
+EOT
+all=$(awk '/^CapEff/ { print $2 }' <(unshare -Ur cat /proc/self/status))
+host=$(readlink /proc/self/ns/net)
+for mode in private none; do
+    made "8.3, 8.4 with leave, --network=$mode" given --network="$mode" --no-cache --allow network.host,security.insecure
+    is "$(file given o3)" "$host" "8.3 --network=host under $mode is the host's"
+    unlike "$(file given o4; file given o5)" "$(sed 's/[][]/\\&/g' <<<"$host")" "8.3 the others are not"
+done
+is "$(file given o4 | sed 1d)" lo "8.3 none has loopback only, insecure or not"
+same "8.2 sandbox" "$(file given o1)" <<'EOT'
+00000000a80425fb
+00000000a80425fb
+0
+2
+EOT
+same "8.4 insecure" "$(file given o2)" <<EOT
+$all
+$all
+0
+0
+rw
+mounted
+EOT
+is "$(tree given | grep -E '^m( |/)')" 'm d 0755 0:0' "8.4 what it mounted is not in the layer"
+refused "8.4 leave for one is none for the other" 'security.insecure is not allowed' --allow network.host,device <<<$'FROM busybox:1.35\nRUN --security=insecure true'
 refused "8.5 a device twice" 'device name already set' <<<$'FROM busybox:1.35\nRUN --device=a/b=c,name=d true'
 dockerfile opts <<'EOT'
 FROM busybox:1.35
