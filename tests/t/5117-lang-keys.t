@@ -73,6 +73,59 @@ kb k >/dev/null
 like "$out" '#([0-9]+) \[[^]]*\] COPY --link' "17.4 --link again"
 is "$(awk '/COPY --link/ { n = $1 } $1 == n && / cached$/ { print "cached" }' <<<"$out")" cached "17.4 hits on another parent" || printf '%s\n' "$out"
 
+# ---- 17.3: what of a mount, a user, a limit counts: each line is a change and how many of its four RUN ran again
+mkdir -p "$T/m/d"
+echo 1 >"$T/m/d/g"
+mounts() {
+    sed "$1" >"$T/m/Dockerfile" <<'EOT'
+FROM busybox:1.35
+RUN --mount=type=cache,target=/c echo 1
+RUN --mount=type=tmpfs,target=/t echo 2
+RUN --mount=type=secret,id=s --mount=type=ssh echo 3
+RUN --mount=source=d,target=/d echo 4
+EOT
+    kb m "${@:2}"
+    echo "$1${2:+ ${*:2}}: $(($(grep -cE '^#[0-9]+ \[[^]]*\]' <<<"$out") - $(grep -cE '^#[0-9]+ cached$' <<<"$out")))"
+}
+mounts '' >/dev/null
+same "17.3 what of a RUN is in its key" "$(while read -r change; do mounts "$change"; done <<'EOT'
+s/type=cache/&,id=z,sharing=locked/
+s/type=cache/&,ro/
+s/type=cache/&,uid=5/
+s/type=cache/&,from=busybox:1.35/
+s/type=tmpfs/&,size=1m/
+s/id=s/&,mode=0440/
+s/id=s/&,env=X/
+s/type=ssh/&,id=q/
+s/source=d/&,rw/
+s/RUN /&--security=sandbox --network=default /
+s/echo 4/&4/
+EOT
+mounts 's/RUN .*source=d/RUN --network=none --mount=source=d/'
+mounts '' --memory 100m --cpu-shares 100
+mounts '' --shm-size 1m
+mounts '' --ulimit nofile=100
+mounts '' --network none
+mounts '')" <<'EOT'
+s/type=cache/&,id=z,sharing=locked/: 0
+s/type=cache/&,ro/: 1
+s/type=cache/&,uid=5/: 1
+s/type=cache/&,from=busybox:1.35/: 1
+s/type=tmpfs/&,size=1m/: 1
+s/id=s/&,mode=0440/: 1
+s/id=s/&,env=X/: 1
+s/type=ssh/&,id=q/: 1
+s/source=d/&,rw/: 1
+s/RUN /&--security=sandbox --network=default /: 0
+s/echo 4/&4/: 1
+s/RUN .*source=d/RUN --network=none --mount=source=d/: 1
+ --memory 100m --cpu-shares 100: 0
+ --shm-size 1m: 4
+ --ulimit nofile=100: 4
+ --network none: 4
+: 0
+EOT
+
 # ---- 17.2: which names count
 mkdir -p "$T/n"
 echo 1 >"$T/n/a.txt"
