@@ -10,6 +10,7 @@ enum work {
 	WORK_PACK,               /* mapped: a directory of the store -> listing, diff ID, blob */
 	WORK_RUN,                /* mapped: a command in a root */
 	WORK_RMTREE,             /* mapped: delete what is in trash/ */
+	WORK_CACHES,             /* mapped: cache mounts into trash/ */
 	WORK_COPY,               /* local or mapped: what a COPY or ADD selects -> pack */
 	WORK_TREE,               /* mapped: a merged tree as tar or directory */
 	WORK_PULL,               /* local: an image from a registry */
@@ -51,6 +52,18 @@ struct read_facts {
 	char comp[16];
 };
 int read_facts_get(struct slice in, struct read_facts *ret, struct err **e);
+
+/* WORK_CACHES: cache mounts that no step uses and none has used since `before` (seconds) go into trash/. */
+struct caches_job {
+	const char *store;
+	int64_t before;
+	bool dry_run;
+};
+struct caches_facts {
+	uint64_t count, bytes;
+};
+void caches_job_put(struct buf *b, const struct caches_job *q);
+int caches_facts_get(struct slice in, struct caches_facts *ret, struct err **e);
 
 /* WORK_PACK */
 struct pack_job {

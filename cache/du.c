@@ -46,7 +46,7 @@ static void use(struct du_row *r, const struct marks *m, const struct digest *d)
 }
 
 /* The bytes on disk below folder/name as far as they can be read from here. */
-static uint64_t tree_bytes(int folder, const char *name)
+uint64_t gc_tree_bytes(int folder, const char *name)
 {
 	AUTO(mem_freep) DIR **open = mem_array(LEVELS, sizeof(void *));
 	uint64_t total = 0;
@@ -138,7 +138,7 @@ static int row_tree(void *arg, const char *path, const char *name, const struct 
 	AUTO(fd_closep) int dir = at_open_store(d->s->fd, folder, O_PATH | O_DIRECTORY, 0, e);
 	if (dir < 0)
 		return -1;
-	struct du_row *r = add(d, name, tree_bytes(dir, name), st);
+	struct du_row *r = add(d, name, gc_tree_bytes(dir, name), st);
 	if (strcmp(folder, "tmp") == 0)
 		r->in_use = lease_live(d->s->fd, name);
 	else if (at_try_store(d->s->fd, note, O_RDONLY, &fd, NULL) == 0 && fd_read_all(fd, &text, NULL) == 0)

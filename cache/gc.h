@@ -32,6 +32,8 @@ struct du_row {
 	int64_t used;                    /* last use, seconds */
 };
 /* Trees whose files cannot be read from here are counted by their meta.json. */
+/* The bytes on disk below folder/name as far as they can be read from here. */
+uint64_t gc_tree_bytes(int folder, const char *name);
 int gc_du(struct store *s, struct du_row **ret, size_t *n, struct err **e);      /* *ret: free() it */
 
 struct check_result {

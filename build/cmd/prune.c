@@ -5,6 +5,8 @@
 #include "build/cmd/cmd.h"
 #include "build/cmd/table.h"
 #include "build/ui/human.h"
+#include "build/wait.h"
+#include "build/work.h"
 #include "cache/gc.h"
 #include "parser/flags.h"
 
@@ -17,10 +19,10 @@ struct prune_opts {
 };
 #define AT(m) offsetof(struct prune_opts, m)
 static const struct opt_row prune_table[] = {
-	{ 'a', "all", NULL, "forget every step result; named images stay", OPT_BOOL, AT(all), NULL },
+	{ 'a', "all", NULL, "forget every step result and cache mount; named images stay", OPT_BOOL, AT(all), NULL },
 	{ 'f', "force", NULL, NULL, OPT_ACCEPT, 0, NULL },
 	{ 0, "dry-run", NULL, "tell what would go, and keep it", OPT_BOOL, AT(dry_run), NULL },
-	{ 0, "filter", "until=DURATION", "forget step results that were not used within DURATION, such as 24h", OPT_LIST, AT(filter), NULL },
+	{ 0, "filter", "until=DURATION", "forget step results and cache mounts that were not used within DURATION, such as 24h", OPT_LIST, AT(filter), NULL },
 	{ 0, "max-used-space", "SIZE", "forget the oldest results until the store is at most SIZE", OPT_SIZE, AT(max_used), NULL },
 	{ 0, "min-free-space", "SIZE", "forget the oldest results until SIZE is free on the disk", OPT_SIZE, AT(min_free), NULL },
 	{ 0, "reserved-space", "SIZE", "never go below SIZE", OPT_SIZE, AT(reserved), NULL },
@@ -55,22 +57,39 @@ static int policy(const struct prune_opts *o, struct gc_policy *p, struct err **
 	return 0;
 }
 
-static int prune_print(const struct prune_opts *o, const struct gc_result *r, struct err **e)
+/* They are in nobody's way until asked for by age, or all of them. */
+static int prune_caches(struct app *a, const struct gc_policy *p, struct caches_facts *ret, struct err **e)
+{
+	AUTO(buf_freep) struct buf in = BUF_MAX(8192);
+	AUTO(buf_freep) struct buf out = BUF_MAX(4096);
+	struct caches_job q = { store_path(a->store), clock_wall() - (p->all ? 0 : p->keep_seconds), p->dry_run };
+
+	*ret = (struct caches_facts){ 0 };
+	if (!p->all && !p->keep_seconds)
+		return 0;
+	caches_job_put(&in, &q);
+	if (wait_job(a, JOB_MAPPED, WORK_CACHES, buf_view(&in), NULL, 0, NULL, NULL, &out, e) < 0)
+		return -1;
+	return caches_facts_get(buf_view(&out), ret, e);
+}
+
+static int prune_print(const struct prune_opts *o, const struct gc_result *r, const struct caches_facts *c, struct err **e)
 {
 	AUTO(jval_freep) struct jval *json = jval_obj();
 	AUTO(buf_freep) struct buf out = BUF_MAX(4096);
 
-	jval_set_int(json, "bytes", (int64_t)r->bytes);
+	jval_set_int(json, "bytes", (int64_t)(r->bytes + c->bytes));
 	jval_set_int(json, "images", (int64_t)r->names);
 	jval_set_int(json, "blobs", (int64_t)r->blobs);
 	jval_set_int(json, "layers", (int64_t)r->layers);
 	jval_set_int(json, "listings", (int64_t)r->listings);
 	jval_set_int(json, "records", (int64_t)r->records);
+	jval_set_int(json, "caches", (int64_t)c->count);
 	jval_set_bool(json, "dry_run", o->dry_run);
 	if (o->json)
 		return cmd_print_json(json, e);
-	buf_printf(&out, "%s %s: %zu untagged images, %zu step results, %zu blobs, %zu unpacked layers\n", o->dry_run ? "would free" : "freed",
-		   human_bytes(r->bytes).s, r->names, r->records, r->blobs, r->layers);
+	buf_printf(&out, "%s %s: %zu untagged images, %zu step results, %zu blobs, %zu unpacked layers, %ju cache mounts\n", o->dry_run ? "would free" : "freed",
+		   human_bytes(r->bytes + c->bytes).s, r->names, r->records, r->blobs, r->layers, (uintmax_t)c->count);
 	return cmd_print(&out, e);
 }
 
@@ -79,21 +98,23 @@ static int prune_main(struct app *a, void *opts, struct strs *pos, struct err **
 	struct prune_opts *o = opts;
 	struct gc_policy p;
 	struct gc_result r = { 0 };
+	struct caches_facts c;
 
-	if (cmd_words(&cmd_prune, pos, 0, 0, e) < 0 || policy(o, &p, e) < 0 || app_store(a, e) < 0 || gc_run(a->store, &p, &r, e) < 0)
+	if (cmd_words(&cmd_prune, pos, 0, 0, e) < 0 || policy(o, &p, e) < 0 || app_store(a, e) < 0 || gc_run(a->store, &p, &r, e) < 0 ||
+	    prune_caches(a, &p, &c, e) < 0)
 		return -1;
-	if (r.trees && !o->dry_run && imagestore_empty_trash(a, e) < 0)
+	if ((r.trees || c.count) && !o->dry_run && imagestore_empty_trash(a, e) < 0)
 		return -1;
 	if (r.bad_names)
 		report_note(a->report, REPORT_WARNING, "%zu names cannot be read, so nothing they might need was removed; see 'kiln check'", r.bad_names);
-	return prune_print(o, &r, e);
+	return prune_print(o, &r, &c, e);
 }
 
 const struct cmd cmd_prune = {
 	.name = "prune",
 	.alias = "gc",
 	.help = "free space in the store",
-	.about = "Untagged images, and what no name, no step result within the limits and no running build needs, are removed. Nothing is asked.",
+	.about = "Untagged images, and what no name, no step result within the limits and no running build needs, are removed; cache mounts only by --all or by age. Nothing is asked.",
 	.opts = prune_table,
 	.opts_size = sizeof(struct prune_opts),
 	.flags = CMD_WORK,

@@ -6,6 +6,8 @@
  *   shared     no lock            locked     one step after the other
  *   private    a sibling <dir>.N that nobody uses, kept for the next time
  *
+ * Beside it lies its note, <dir>.id: locked, shared, as long as it is mounted, so that nobody takes it away (prune).
+ *
  * With from= its first content is a copy of the source directory there: the cache is written to, and layers are shared.
  */
 #include "build/exec/box.h"
@@ -149,6 +151,30 @@ static int cache_private(struct box *b, const struct run_mount *m, int *ret, str
 	return err_set(e, ERR_LIMIT, "%d private copies of one cache mount are in use", PRIVATE_MAX);
 }
 
+/* Its time is that of the last use. Who took the caches away took the note too: then there is a new one. */
+static int cache_hold(struct box *b, const struct run_mount *m, struct err **e)
+{
+	AUTO(mem_freep) char *note = mem_printf("%s.id", m->cache);
+
+	for (;;) {
+		AUTO(fd_closep) int fd = at_open_store(b->store, note, O_RDWR | O_CREAT, 0600, e);
+		struct stat st;
+
+		if (fd < 0)
+			return -1;
+		while (flock(fd, LOCK_SH) < 0)
+			if (errno != EINTR)
+				return err_errno(e, ERR_HOST, errno, "cannot lock '%s'", note);
+		if (fstat(fd, &st) < 0)
+			return err_errno(e, ERR_HOST, errno, "cannot look at '%s'", note);
+		if (st.st_nlink == 0)
+			continue;
+		(void)futimens(fd, NULL);
+		box_hold(b, fd_take(&fd));
+		return 0;
+	}
+}
+
 static int cache_prepare(struct box *b, const struct run_mount *m, int *ret, struct err **e)
 {
 	AUTO(fd_closep) int dir = -1;
@@ -158,6 +184,8 @@ static int cache_prepare(struct box *b, const struct run_mount *m, int *ret, str
 	const char *path = m->source && *m->source && m->nlower == 0 ? m->source : "/";
 	int rc;
 
+	if (cache_hold(b, m, e) < 0)
+		return -1;
 	rc = m->lock_exclusive ? cache_locked(b, m, &dir, e) :
 	     m->lock_private   ? cache_private(b, m, &dir, e) :
 				 cache_open(b, m, m->cache, &dir, e);

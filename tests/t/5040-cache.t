@@ -95,6 +95,39 @@ is "$(ran)" "" "hits"
 status 0 "prune -a" "$KILN" prune -a
 is "$("$KILN" images -q --filter dangling=true)" "" "untagged images are gone"
 status 0 "the named image is still whole" "$KILN" save -o "$T/kept.tar" kept:1
+
+# Cache mounts (spec/oci.md 7.5): only on request or by age, never while a step has one, of any owner (USER 7 is a subordinate id).
+caches() { "$KILN" du --json | json - '" ".join(sorted(o["note"].split("\n")[0] for o in d if o["kind"] == "cache"))'; }
+dockerfile m <<'EOF'
+FROM busybox:1.35
+RUN --mount=type=cache,id=one,target=/c,uid=7,mode=0700 mkdir /c/d; echo x >/c/d/f; chmod 700 /c/d; chown -R 7 /c
+RUN --mount=type=cache,id=two,target=/c,sharing=private echo y >/c/f
+EOF
+built "with cache mounts" m
+is "$(caches)" "/one /two" "two cache mounts"
+status 0 "gc" "$KILN" gc
+status 0 "by age" "$KILN" prune --filter until=1h
+is "$(caches)" "/one /two" "young ones stay"
+like "$("$KILN" prune -a --dry-run)" '2 cache mounts' "what would go"
+is "$(caches)" "/one /two" "and it stays"
+dockerfile h <<'EOF'
+FROM busybox:1.35
+RUN --mount=type=cache,id=one,target=/c echo holding; sleep 60
+EOF
+"$KILN" build --progress=plain -t holder "$T/h" >"$T/holder.log" 2>&1 &
+holder=$!
+for _ in $(seq 200); do
+    grep -q ' holding$' "$T/holder.log" && break
+    sleep 0.05
+done
+like "$("$KILN" prune -a)" '2 cache mounts' "all others go"
+is "$(caches)" "/one" "what a step has mounted stays"
+kill $holder
+wait $holder
+like "$("$KILN" prune -a --json)" '"caches": ?1' "afterwards it goes"
+is "$(caches)" "" "none is left"
+is "$(ls "$KILN_ROOT/cache" "$KILN_ROOT/trash" | grep -v : | tr -d '\n')" "" "nor anything of them"
+built "again" m
 status 0 "check" "$KILN" check
 status 0 "du" "$KILN" du
 done_testing
