@@ -176,7 +176,6 @@ static int settle(struct step *s, bool *cached, struct err **e)
 	bool had_def = s->has_def, asked = s->asks, parent_only = false;
 	int rc;
 
-	s->selected = s->made->facts.content;
 	rc = make_key(s, e);
 	if (rc < 0)
 		return -1;

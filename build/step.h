@@ -110,7 +110,6 @@ struct step {
 	struct keyer keyer;
 	struct digest def, content;
 	bool has_def, has_content, cached, asks;         /* asks: its key was STEP_ASK */
-	struct digest selected;          /* COPY/ADD: content digest of what was selected; zero until known */
 	struct step_record record;
 	int64_t started;
 	const char *why;
