@@ -13,7 +13,7 @@
 #include "layers/entry.h"
 #include "parser/ignore.h"
 
-/* A build that has nothing to do must not read a whole context for advice. */
+/* A build that has nothing to do must not look at a whole context for advice: directories are for --check. */
 enum { FIRST_LINE = 256, FILES_MAX = 500, HISTORY_MIN = 100 << 20 };
 
 /* ---- values of build arguments */
@@ -136,7 +136,7 @@ static void check_scripts(struct plan *p, const struct step *s, const struct cop
 		return;
 	if (*path && starts_wrong(p->context->dir, path))
 		tell_script(p, s, from->word, path);
-	else
+	else if (p->check_only)
 		check_scripts_in(p, s, from->word, path, 1, &left);
 }
 
@@ -150,14 +150,35 @@ static int add_size(void *arg, const struct entry *en, struct err **e)
 	return *total > HISTORY_MIN;
 }
 
-static void check_history(struct plan *p, const struct step *s, const struct copy *c, const struct copy_source *from)
+/* Where the history of a repository is, when there is much of it. */
+static uint64_t pack_bytes(const struct context *c)
+{
+	AUTO(fd_closep) int dir = at_open(c->dir, ".git/objects/pack", O_RDONLY | O_DIRECTORY, 0, NULL);
+	AUTO(at_names_clear) struct at_names names = { 0 };
+	uint64_t total = 0;
+	struct stat st;
+
+	if (dir < 0 || at_list(dir, &names, NULL) < 0)
+		return 0;
+	for (size_t i = 0; i < names.n; i++)
+		total += at_stat(dir, names.name[i], &st, NULL) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+	return total;
+}
+
+/* A check adds everything up; a build, which may have nothing to do, looks at the packs alone. */
+static bool is_large(struct plan *p)
 {
 	uint64_t total = 0;
 
+	return p->check_only ? context_list(p->context, add_size, &total, NULL) == 1 : pack_bytes(p->context) > HISTORY_MIN;
+}
+
+static void check_history(struct plan *p, const struct step *s, const struct copy *c, const struct copy_source *from)
+{
 	for (size_t i = 0; i < c->nexclude; i++)
 		if (strstr(c->exclude[i], ".git"))
 			return;
-	if (is_visible(p->context, ".git/HEAD") && context_list(p->context, add_size, &total, NULL) == 1)
+	if (is_visible(p->context, ".git/HEAD") && is_large(p))
 		lint_report(&p->lint, LINT_HistoryCopied, s->in, from->word->at,
 			    "The context is over 100 MB, and this takes .git along: every commit repeats the step, and the whole history is in "
 			    "the image; add .git to %s",

@@ -139,14 +139,14 @@ printf '# hadolint global ignore=DL4000\nFROM scratch\nMAINTAINER me\n# hadolint
 is "$(found lint)" 'JSONArgsRecommended 6' "15.1 comments for hadolint"
 
 # ---- ours, where the files or the command line decide
-mkdir -p "$T/ours/bin" "$T/ours/.git"
+mkdir -p "$T/ours/bin" "$T/ours/.git/objects/pack"
 printf '#!/bin/sh\r\necho\r\n' | tee "$T/ours/entry.sh" "$T/ours/hidden.sh" >"$T/ours/bin/run"
 printf '#!/bin/sh\necho \r\n' >"$T/ours/good.sh"
 printf 'a\r\n' >"$T/ours/text"
 chmod +x "$T/ours/bin/run" "$T/ours/text"
 echo hidden.sh >"$T/ours/.dockerignore"
 echo ref >"$T/ours/.git/HEAD"
-truncate -s 120M "$T/ours/.git/pack"
+truncate -s 120M "$T/ours/.git/objects/pack/p.pack"
 printf 'FROM scratch AS a\nCOPY entry.sh good.sh /\nFROM scratch AS b\nCOPY --exclude=.git . /\nFROM scratch AS c\n# check=skip=CarriageReturnInScript\nCOPY . /\nFROM busybox:1.35\nCOPY entry.sh text /\nRUN sed -i "s/\\\\r//" /entry.sh\nFROM scratch\nCOPY --from=a /entry.sh /\nADD bin /\n' >"$T/ours/Dockerfile"
 same "scripts that will not start, the history in a large context" "$(found ours)" <<'EOT'
 CarriageReturnInScript 13
@@ -160,9 +160,9 @@ like "$out" "'bin/run' ends in CR LF" "the script is named"
 unlike "$out" 'hidden.sh' "one that the ignore file hides is not"
 status 0 "a build says so, too" "$KILN" build --progress=plain --target c "$T/ours"
 like "$out" 'warning: HistoryCopied: The context is over 100 MB' "and where .git belongs"
-truncate -s 1M "$T/ours/.git/pack"
+truncate -s 1M "$T/ours/.git/objects/pack/p.pack"
 is "$(found ours --target c)" "" "a small context may have its history"
-truncate -s 120M "$T/ours/.git/pack"
+truncate -s 120M "$T/ours/.git/objects/pack/p.pack"
 echo .git >>"$T/ours/.dockerignore"
 is "$(found ours --target c)" "" "one that is ignored is not there"
 printf 'FROM scratch\nARG PLAIN\nENV A=$PLAIN\n' >"$T/ours/Dockerfile"
