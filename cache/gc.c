@@ -35,6 +35,7 @@ struct gc {
 	struct wanted w;
 	struct record *record;
 	size_t nrecord, cap;
+	struct buf met;                  /* s->met */
 	int64_t now;
 };
 
@@ -43,6 +44,8 @@ static void gc_clear(struct gc *g)
 	for (size_t i = 0; i < g->nrecord; i++)
 		free(g->record[i].path);
 	free(g->record);
+	g->s->met = NULL;
+	buf_free(&g->met);
 	wanted_clear(&g->w);
 }
 
@@ -271,6 +274,17 @@ static int sweep_job(void *arg, const char *path, const char *name, const struct
 	return at_unlink(dir, name, e);
 }
 
+/* Without synced/<boot> all of that boot is suspect (T8): it goes after the last of what that boot has made. */
+static int sweep_synced(void *arg, const char *path, const char *name, const struct stat *st, struct err **e)
+{
+	struct gc *g = arg;
+	size_t uncounted = 0;
+
+	if (strcmp(name, g->s->boot) == 0 || memmem(g->met.p, g->met.n, name, strlen(name)))
+		return 0;
+	return drop(g, path, (uint64_t)st->st_size, &uncounted, e);
+}
+
 static int sweep_untagged(struct gc *g, struct err **e)
 {
 	struct name_record *r = NULL;
@@ -305,7 +319,8 @@ static int sweep(struct gc *g, struct err **e)
 	     store_visit(s, "listings", sweep_listing, g, e) < 0 || store_visit(s, "info/blob", sweep_info, g, e) < 0 ||
 	     store_visit(s, "info/source", sweep_info, g, e) < 0 ||
 	     store_visit(s, "info/diff", sweep_info_folder, g, e) < 0 ||
-	     store_visit2(s, "layers", sweep_layer, g, e) < 0))
+	     store_visit2(s, "layers", sweep_layer, g, e) < 0 || buf_ok(&g->met, "the list of boots", e) < 0 ||
+	     store_visit(s, "synced", sweep_synced, g, e) < 0))
 		return -1;
 	return lease_sweep(s, g->p->dry_run, &g->r->tmps, e);
 }
@@ -335,6 +350,9 @@ int gc_run(struct store *s, const struct gc_policy *p, struct gc_result *ret, st
 	AUTO(gc_clear) struct gc g = { .s = s, .p = p, .r = &r, .now = time(NULL), .w.tagged_only = p->untagged };
 	AUTO(store_unlock) int lock = -1;
 
+	g.met = (struct buf)BUF_MAX(1 << 20);
+	buf_str(&g.met, "");
+	s->met = &g.met;
 	if (store_lock(s->fd, LOCK_EX, &lock, e) < 0 || wanted_collect(s, &g.w, e) < 0 ||
 	    store_visit2(s, "records", load_record, &g, e) < 0 || weigh(&g, e) < 0 || choose(&g, e) < 0 ||
 	    hold_blobs(&g, e) < 0 || sweep(&g, e) < 0)

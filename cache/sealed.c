@@ -102,6 +102,12 @@ static int64_t synced(struct store *s, const char *boot)
 	return s->seen_synced;
 }
 
+static void meet(struct store *s, const char *boot)
+{
+	if (s->met && !memmem(s->met->p, s->met->n, boot, strlen(boot)))
+		buf_printf(s->met, "%s\n", boot);
+}
+
 bool stamp_good(struct store *s, const struct jval *body)
 {
 	const char *boot = NULL;
@@ -114,7 +120,10 @@ bool stamp_good(struct store *s, const struct jval *body)
 		return true;
 	if (strlen(boot) != 36 || strspn(boot, "0123456789abcdef-") != 36)
 		return false;
-	return at <= synced(s, boot);
+	if (at > synced(s, boot))
+		return false;
+	meet(s, boot);
+	return true;
 }
 
 void jval_set_digest(struct jval *obj, const char *name, const struct digest *d)

@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,8 +32,26 @@ static int sync_error(const struct store *s, struct err **e)
 	return err_errno(e, ERR_HOST, s->sync_failed, "cannot write the store '%s' to disk", s->path);
 }
 
+/* Ends with its parent, and holds nothing of it but the store: least of all the locks of its lease and jobs (X6, L7), for a sync takes long. */
+static void sync_child(const struct store *s, pid_t parent) __attribute__((noreturn));
+static void sync_child(const struct store *s, pid_t parent)
+{
+	unsigned fd = (unsigned)s->fd;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(EIO);
+	/* Kernels before 5.9 do not know the call: there the locks last as long as the sync. */
+	if (fd > 0)
+		syscall(SYS_close_range, 0U, fd - 1, 0U);
+	syscall(SYS_close_range, fd + 1, ~0U, 0U);
+	_exit(syncfs(s->fd) < 0 ? errno & 0x7f : 0);
+}
+
 int store_sync_start(struct store *s, struct err **e)
 {
+	pid_t self = getpid();
+
 	if (!s->dirty || s->syncing)
 		return 0;
 	if (s->sync_failed)
@@ -40,7 +61,7 @@ int store_sync_start(struct store *s, struct err **e)
 	if (pid < 0)
 		return err_errno(e, ERR_HOST, errno, "cannot start a process");
 	if (pid == 0)
-		_exit(syncfs(s->fd) < 0 ? errno & 0x7f : 0);
+		sync_child(s, self);
 	s->syncing = pid;
 	s->dirty = false;
 	return 0;

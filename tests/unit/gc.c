@@ -124,6 +124,38 @@ static void marking(void)
 	store_close(s);
 }
 
+#define OLD_BOOT "00000000-1111-2222-3333-444444444444"
+#define OLDER_BOOT "00000000-1111-2222-3333-555555555555"
+
+/* T8: what a former boot made is trusted by its synced/<boot>; that file goes after the last of it. */
+static void boots(void)
+{
+	struct store *s = tmpstore_open();
+	struct digest d = tmpstore_layer(s, "of a former boot", 10);
+	struct gc_result r;
+	char path[160];
+
+	store_layer_path(s, &d, path);
+	AUTO(mem_freep) char *meta = mem_printf("%s/meta.json", path);
+	tmpstore_age(s, meta, OLD_BOOT, 1000);
+	tmpstore_write(s, "synced/" OLD_BOOT, "1000\n");
+	tmpstore_write(s, "synced/" OLDER_BOOT, "1000\n");
+	tmpstore_write(s, "synced/unknown", "");
+	store_sync_start(s, NULL);
+	store_sync_wait(s, NULL);
+	is_int(tmpstore_count(s, "synced"), 4, "every boot that synced has left a file");
+	struct gc_policy dry = { .dry_run = true };
+	ok(gc_run(s, &dry, &r, NULL) == 0 && tmpstore_count(s, "synced") == 4, "a dry run leaves them");
+	ok(gc_run(s, &unlimited, &r, NULL) == 0 && tmpstore_count(s, "synced") == 2, "those of boots of which nothing is left go");
+	is_int(store_layer_find(s, &d, NULL, NULL), 0, "what another boot has made is as good as before");
+	s = unpin(s);
+	gc_run(s, &unlimited, &r, NULL);
+	ok(!has_layer(s, &d), "it goes");
+	gc_run(s, &unlimited, &r, NULL);
+	is_int(tmpstore_count(s, "synced"), 1, "and then the file of its boot");
+	store_close(s);
+}
+
 static void young(void)
 {
 	struct store *s = tmpstore_open();
@@ -368,6 +400,7 @@ static void beside(void)
 int main(void)
 {
 	marking();
+	boots();
 	young();
 	limits();
 	leases();
