@@ -25,7 +25,10 @@ struct reading {                         /* one blob being read */
 };
 /* Directories that are there: found once, and pinned by this process since. Sorted. A chain of n RUNs would read n*n/2 records. */
 struct known {
-	struct digest *d;
+	struct known_dir {
+		struct digest d;
+		bool leans;
+	} *dir;
 	size_t n, cap;
 };
 struct trees {
@@ -57,7 +60,7 @@ void trees_free(struct trees *t)
 		free(r);
 	}
 	if (t)
-		free(t->known.d);
+		free(t->known.dir);
 	free(t);
 }
 
@@ -87,7 +90,9 @@ static int commit_reading(struct reading *r, struct slice out, struct err **e)
 		store_tmp_drop(s, r->tmp);
 		return 0;
 	}
-	struct layer_meta m = { .diff = f.mended ? r->chain : f.diff, .blob = r->blob, .bytes = f.bytes, .entries = f.entries };
+	struct layer_meta m = {
+		.diff = f.mended ? r->chain : f.diff, .blob = r->blob, .bytes = f.bytes, .entries = f.entries, .leans = f.leaning && !f.mended,
+	};
 	return store_layer_commit(s, r->tmp, &m, e);
 }
 
@@ -199,10 +204,12 @@ static bool known_find(const struct known *k, const struct digest *d, size_t *re
 
 	while (from < to) {
 		size_t middle = from + (to - from) / 2;
-		int c = digest_cmp(&k->d[middle], d);
+		int c = digest_cmp(&k->dir[middle].d, d);
 
-		if (c == 0)
+		if (c == 0) {
+			*ret = middle;
 			return true;
+		}
 		if (c < 0)
 			from = middle + 1;
 		else
@@ -212,34 +219,38 @@ static bool known_find(const struct known *k, const struct digest *d, size_t *re
 	return false;
 }
 
-static int dir_there(struct trees *t, const struct digest *d, struct err **e)
+/* lowest: one that leans on nothing will do. */
+static int dir_there(struct trees *t, const struct digest *d, bool lowest, struct err **e)
 {
 	struct known *k = &t->known;
+	struct layer_meta m;
 	size_t at = 0;
 
-	if (known_find(k, d, &at))
-		return 0;
-	int rc = store_layer_find(t->a->store, d, NULL, e);
-	if (rc != 0)
-		return rc;
-	app_flavour_used(t->a);
-	MEM_ROOM(k->d, k->n, k->cap);
-	memmove(k->d + at + 1, k->d + at, (k->n - at) * sizeof(*k->d));
-	k->d[at] = *d;
-	k->n++;
-	return 0;
+	if (!known_find(k, d, &at)) {
+		int rc = store_layer_find(t->a->store, d, &m, e);
+
+		if (rc != 0)
+			return rc;
+		app_flavour_used(t->a);
+		MEM_ROOM(k->dir, k->n, k->cap);
+		memmove(k->dir + at + 1, k->dir + at, (k->n - at) * sizeof(*k->dir));
+		k->dir[at] = (struct known_dir){ *d, m.leans };
+		k->n++;
+	}
+	return k->dir[at].leans && !lowest ? STORE_MISS : 0;
 }
 
-/* A layer's directory is filed under its diff ID, or under the chain ID when it leans on what is below. */
+/* A layer's directory is filed under its diff ID, or under the chain ID when it leans on what is below. Under the diff ID there may be
+ * one that was made where nothing is below. */
 static int dir_find(struct dirs_wait *d, size_t i, struct digest *ret, struct err **e)
 {
-	int rc = dir_there(d->t, &d->diff[i], e);
+	int rc = dir_there(d->t, &d->diff[i], i == 0, e);
 
 	*ret = d->diff[i];
 	if (rc != STORE_MISS || i == 0)
 		return rc;
 	*ret = d->chain[i];
-	return dir_there(d->t, &d->chain[i], e);
+	return dir_there(d->t, &d->chain[i], false, e);
 }
 
 static void dirs_end(struct dirs_wait *d)

@@ -55,6 +55,7 @@ struct layer_meta {
 	struct digest blob;              /* what it was unpacked from; zero when made by a step */
 	uint64_t bytes, entries;
 	bool made_here;                  /* a suspect one can be proved by packing it again (7.4) */
+	bool leans;                      /* it has directories that it does not list: right as the lowest layer only (1.7) */
 };
 void store_layer_path(const struct store *s, const struct digest *diff, char ret[160]);    /* "layers/<fl>/<hex>" ; the root is at /fs */
 /* Complete and not suspect after a system crash; pins when found. */

@@ -1,6 +1,6 @@
 /* cache/store_layer.c - unpacked layers and listings (spec/oci.md 7.4, T7, T8).
  *
- *   layers/<flavour>/<diff>/meta.json   sealed and stamped: diff, blob, bytes, entries, made, flavour, tool
+ *   layers/<flavour>/<diff>/meta.json   sealed and stamped: diff, blob, bytes, entries, made, leans, flavour, tool
  *   layers/<flavour>/<diff>/fs/         the tree
  * The directory alone means nothing: without a valid meta.json the layer does not exist.
  */
@@ -42,6 +42,7 @@ int store_layer_meta(struct store *s, const char *path, const struct digest *dif
 	if (!jval_get_digest(v, "diff", &m.diff) || !jval_get_digest(v, "blob", &m.blob) ||
 	    !digest_equal(&m.diff, diff) || jval_get_int(v, "bytes", &bytes, NULL) < 0 ||
 	    jval_get_int(v, "entries", &entries, NULL) < 0 || jval_get_bool(v, "made", &m.made_here, NULL) < 0 ||
+	    jval_get_bool(v, "leans", &m.leans, NULL) < 0 ||
 	    !stamp_good(s, v))
 		return SEALED_BAD;
 	rc = at_try_store(s->fd, tree, O_PATH | O_DIRECTORY | O_NOFOLLOW, &fs, e);
@@ -84,6 +85,7 @@ static int write_meta(struct store *s, const char *tmp_path, const struct layer_
 	jval_set_int(v, "bytes", (int64_t)m->bytes);
 	jval_set_int(v, "entries", (int64_t)m->entries);
 	jval_set_bool(v, "made", m->made_here);
+	jval_set_bool(v, "leans", m->leans);
 	jval_set_str(v, "flavour", s->flavour);
 	jval_set_str(v, "tool", KILN_VERSION);
 	stamp_put(s, v);
