@@ -174,7 +174,7 @@ void listing_at(const struct listing *l, uint64_t i, struct entry *ret)
 		.mtime = (int64_t)le64toh((uint64_t)r->mtime),
 		.mtime_ns = le32toh(r->mtime_ns),
 		.size = le64toh(r->size),
-		.major = le32toh(r->major),
+		.major = r->type == ENTRY_FILE ? 0 : le32toh(r->major),
 		.minor = le32toh(r->minor),
 		.xattr = l->xattr + le32toh(r->xattr),
 		.nxattr = le16toh(r->nxattr),
@@ -224,11 +224,20 @@ int listing_find(const struct listing *l, const char *path, struct entry *ret)
 
 bool listing_text(const struct listing *l, const char *path, struct slice *ret)
 {
-	for (unsigned i = 0; i < NTEXT; i++) {
-		if (strcmp(text_path[i], path) != 0 || !l->head.text[i].at)
-			continue;
-		*ret = (struct slice){ l->map.p + l->head.text[i].at, l->head.text[i].n };
-		return true;
-	}
-	return false;
+	static const char *const old[NTEXT] = { "etc/passwd", "etc/group" };
+	uint64_t i = listing_seek(l, path, false);
+
+	if (i >= l->head.count || strcmp(record_path(record_at(l, i)), path) != 0 || record_at(l, i)->type != ENTRY_FILE)
+		return false;
+	const struct record *r = record_at(l, i);
+	uint64_t at = (uint64_t)le32toh(r->major) * 8, n = le64toh(r->size);
+	for (unsigned t = 0; t < NTEXT && !at; t++)
+		if (strcmp(old[t], path) == 0) {
+			at = l->head.text[t].at;
+			n = l->head.text[t].n;
+		}
+	if (!at || at > l->head.index || n > l->head.index - at)
+		return false;
+	*ret = (struct slice){ l->map.p + at, n };
+	return true;
 }

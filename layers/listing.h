@@ -1,7 +1,7 @@
 /* layers/listing.h - a layer's entries without content, on disk, and look-ups through a stack of layers.
  *
- * Data:   a sink writes one (whiteouts and opaque marks included, plus the text of etc/passwd and etc/group when the
- *         layer has them, at most 10 MiB each); reading maps the file. A view is a stack of listings, top last, plus one
+ * Data:   a sink writes one (whiteouts and opaque marks included, plus the text of files that are called passwd or
+ *         group: at most 64 of 10 MiB each); reading maps the file. A view is a stack of listings, top last, plus one
  *         layer in the making; it answers what the merged tree looks like without a mount.
  * Owns:   a view owns its listings; answers borrow from it.
  * Fails:  a damaged listing is ERR_HOST "damaged" (checksum in the file): the caller makes it again.
@@ -28,7 +28,7 @@ void listing_at(const struct listing *l, uint64_t i, struct entry *ret);
 uint32_t listing_arrival(const struct listing *l, uint64_t i);
 /* Number of the first entry that is not before path in layer order; behind: the first that is neither path nor below it. */
 uint64_t listing_seek(const struct listing *l, const char *path, bool behind);
-/* "etc/passwd" / "etc/group" text of this layer; false when it has none. */
+/* The text of a file of this layer that may hold accounts; false when it has none. */
 bool listing_text(const struct listing *l, const char *path, struct slice *ret);
 
 struct view;

@@ -2,11 +2,11 @@
  *
  *   offset        what
  *   0             struct head: magic, version, counts, offsets, checksum of everything but itself
- *   128           records in order of arrival, and the two texts where they arrived
+ *   128           records in order of arrival, each text behind its record
  *   head.index    uint64 offset of each record that counts, in layer order
  *
  * A record is its fixed part, then path NUL, link NUL, then for each xattr: u32 name length, u32 value length, name NUL,
- * value, zeros to 8. One path may have three records: the entry, an opaque mark, a whiteout; in this order.
+ * value, zeros to 8. A file that may hold accounts has its text; its major is where, in units of 8. One path may have three records: the entry, an opaque mark, a whiteout; in this order.
  *
  * The checksum finds damage, not malice: who can write below the store can do anything (spec/threats.md 1).
  */
@@ -16,14 +16,13 @@
 #include <endian.h>
 
 enum { VERSION = 1, NTEXT = 2 };
-static const char *const text_path[NTEXT] = { "etc/passwd", "etc/group" };
 
 struct head {
 	char magic[8];
 	uint64_t version, count, index, nxattr, size;
 	struct {
 		uint64_t at, n;          /* at 0: none */
-	} text[NTEXT];
+	} text[NTEXT];                   /* of etc/passwd and etc/group, in listings made when only these had one */
 	uint64_t reserved[5];
 	uint64_t sum;
 };
@@ -54,6 +53,9 @@ static inline uint64_t sum_add(uint64_t sum, const void *p, size_t n)
 	}
 	return sum;
 }
+
+/* A copy of a listing has those texts that the original has. */
+void listing_sink_texts(struct sink *k, bool keep);
 
 static inline const char *record_path(const struct record *r)
 {

@@ -14,6 +14,7 @@ enum {
 	SPOOL = 64 << 10,
 	RECORD_MOST = 256 << 10,         /* paths and 128 KiB of xattrs */
 	TEXT_MOST = 10 << 20,
+	TEXTS_MOST = 64,                 /* of a layer */
 	ROUNDS_MOST = 40,
 	WARM_MOST = 32768,               /* records looked at */
 	ENTRIES_MOST = 4000000,
@@ -25,7 +26,7 @@ struct listed {
 	char *spool;
 	size_t used;
 	uint64_t at;                     /* file offset of spool[0] */
-	struct head head;                /* text[]: the last ones that came */
+	struct head head;
 	uint64_t sum;
 	uint64_t *index;
 	size_t n, cap;
@@ -34,7 +35,8 @@ struct listed {
 	enum entry_type last_type;
 	bool sorted;
 	bool odd;                        /* something lies below what is no directory */
-	int text;                        /* which text is coming, -1: none */
+	bool texts, text;                /* wanted; one is coming */
+	size_t ntext;
 	uint64_t left;
 	struct buf record;
 };
@@ -102,12 +104,12 @@ static void put_u32(struct buf *b, size_t v)
 	buf_add(b, &le, sizeof(le));
 }
 
-static int put_record(struct listed *k, const struct entry *en, uint32_t seq, struct err **e)
+static int put_record(struct listed *k, const struct entry *en, bool text, struct err **e)
 {
 	struct buf *b = &k->record;
 	size_t npath = strlen(en->path);
 	struct record r = {
-		.seq = htole32(seq),
+		.seq = htole32(k->seq++),
 		.type = (uint8_t)en->type,
 		.parent = en->parent,
 		.nxattr = htole16((uint16_t)en->nxattr),
@@ -115,7 +117,7 @@ static int put_record(struct listed *k, const struct entry *en, uint32_t seq, st
 		.uid = htole32(en->uid),
 		.gid = htole32(en->gid),
 		.mtime_ns = htole32(en->mtime_ns),
-		.major = htole32(en->major),
+		.major = htole32(en->type == ENTRY_FILE ? 0 : en->major),
 		.minor = htole32(en->minor),
 		.mtime = (int64_t)htole64((uint64_t)en->mtime),
 		.size = htole64(en->type == ENTRY_FILE ? en->size : 0),
@@ -142,10 +144,22 @@ static int put_record(struct listed *k, const struct entry *en, uint32_t seq, st
 	if (buf_ok(b, "attributes of one file", e) < 0)
 		return -1;
 	((struct record *)b->p)->length = htole32((uint32_t)b->n);
+	if (text)
+		((struct record *)b->p)->major = htole32((uint32_t)((k->at + k->used + b->n) / 8));
 	k->head.nxattr += en->nxattr;
 	MEM_ROOM(k->index, k->n, k->cap);
 	k->index[k->n++] = k->at + k->used;
 	return spool_add(k, b->p, b->n, e);
+}
+
+/* Links may lead from etc/passwd and etc/group to anywhere, and from anywhere to them. bin/passwd is a program. */
+static bool holds_accounts(const struct entry *en)
+{
+	const char *slash = strrchr(en->path, '/'), *name = slash ? slash + 1 : en->path;
+
+	if (en->type != ENTRY_FILE || en->size == 0 || en->size > TEXT_MOST || (strcmp(name, "passwd") != 0 && strcmp(name, "group") != 0))
+		return false;
+	return name - en->path < 4 || memcmp(name - 4, "bin/", 4) != 0;
 }
 
 static int listed_entry(struct sink *s, const struct entry *en, struct err **e)
@@ -160,26 +174,17 @@ static int listed_entry(struct sink *s, const struct entry *en, struct err **e)
 	k->last_type = en->type;
 	buf_reset(&k->last);
 	buf_add(&k->last, en->path, strlen(en->path));
-	k->text = -1;
-	for (int i = 0; i < NTEXT; i++)
-		if (rank(en->type) == 0 && strcmp(en->path, text_path[i]) == 0) {
-			k->head.text[i].at = 0;
-			k->text = en->type == ENTRY_FILE && en->size > 0 && en->size <= TEXT_MOST ? i : -1;
-		}
-	if (put_record(k, en, k->seq++, e) < 0)
-		return -1;
-	if (k->text >= 0) {
-		k->head.text[k->text].at = k->at + k->used;
-		k->head.text[k->text].n = k->left = en->size;
-	}
-	return 0;
+	k->text = k->texts && holds_accounts(en) && k->ntext < TEXTS_MOST && k->at / 8 < UINT32_MAX - RECORD_MOST;
+	k->ntext += k->text;
+	k->left = en->size;
+	return put_record(k, en, k->text, e);
 }
 
 static int listed_data(struct sink *s, const void *p, size_t n, struct err **e)
 {
 	struct listed *k = container_of(s, struct listed, sink);
 
-	if (k->text < 0)
+	if (!k->text)
 		return 0;
 	k->left -= n;
 	if (spool_add(k, p, n, e) < 0)
@@ -377,6 +382,11 @@ struct sink *listing_sink_new(int fd)
 	k->last = (struct buf)BUF_MAX(65536);
 	k->record = (struct buf)BUF_MAX(RECORD_MOST);
 	k->sorted = true;
-	k->text = -1;
+	k->texts = true;
 	return &k->sink;
+}
+
+void listing_sink_texts(struct sink *k, bool keep)
+{
+	container_of(k, struct listed, sink)->texts = keep;
 }

@@ -59,28 +59,23 @@ static int real_path(struct real *r, const char *path, struct buf *ret, struct e
 	return buf_ok(ret, "a path", e);
 }
 
-/* One entry under its real path; the two texts go with theirs. */
+/* One entry under its real path, with its text. */
 static int put(struct sink *k, const struct listing *l, struct real *r, const struct entry *old, struct err **e)
 {
 	AUTO(buf_freep) struct buf path = BUF_MAX(8192), link = BUF_MAX(8192);
 	struct entry en = *old;
-	struct slice text;
+	struct slice text = SLICE_NONE;
 
 	if (real_path(r, old->path, &path, e) < 0 || (old->type == ENTRY_LINK && real_path(r, old->link, &link, e) < 0))
 		return -1;
 	en.path = path.p;
 	if (old->type == ENTRY_LINK)
 		en.link = link.p;
-	for (int i = 0; i < NTEXT && en.type == ENTRY_FILE; i++) {
-		if (strcmp(en.path, text_path[i]) != 0)
-			continue;
-		if (strcmp(old->path, en.path) != 0)
-			return err_set(e, ERR_SOURCE, "the layer writes '/%s' through a link, as '/%s'", en.path, old->path);
-		if (k->ops->entry(k, &en, e) < 0)
-			return -1;
-		return listing_text(l, old->path, &text) ? k->ops->data(k, text.p, text.n, e) : 0;
-	}
-	return k->ops->entry(k, &en, e);
+	bool has_text = en.type == ENTRY_FILE && listing_text(l, old->path, &text);
+	listing_sink_texts(k, has_text);
+	if (k->ops->entry(k, &en, e) < 0)
+		return -1;
+	return has_text ? k->ops->data(k, text.p, text.n, e) : 0;
 }
 
 int listing_settle(const struct listing *l, const struct view *v, struct listing **ret, struct err **e)

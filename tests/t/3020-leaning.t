@@ -37,12 +37,20 @@ base = layer(d("usr"), d("usr/lib", 0o711, 5), f("usr/lib/old", "old"), f("usr/l
 cases = {
     "parents": [base, layer(f("usr/lib/new", "new"))],
     "bottom": [layer(f("a/b/c", "c"))],
+    # The same layers at another height: parents that one image makes up are those of the layers below in another.
+    "above": [layer(d("a", 0o700, 3), d("a/b", 0o711, 7)), layer(f("a/b/c", "c"))],
+    "lowest": [layer(f("usr/lib/new", "new"))],
     "through": [base, layer(f("lib/x", "x"), d("lib/sub"), f("lib/sub/y", "y"))],
     "twice": [base, layer(f("lib/x", "x")), layer(f("lib/x", "xx"), f("lib/z", "z"))],
     "white": [base, layer(f("lib/.wh.gone"), f("lib/x", "x"))],
     "opaque": [base, layer(f("lib/deep/.wh..wh..opq"), f("lib/deep/b", "b"))],
     "hard": [base, layer(d("etc"), h("etc/second", "etc/conf"))],
     "hardlib": [base, layer(h("lib/second", "lib/old"))],
+    "accounts": [layer(d("usr"), d("usr/etc"), f("usr/etc/passwd", "joe:x:7:8::/:/bin/sh\n"), f("usr/etc/group", "wheel:x:9:\n"), l("etc", "usr/etc"))],
+    "etclink": [layer(d("usr"), d("usr/etc"), l("etc", "usr/etc")), layer(f("etc/passwd", "joe:x:7:8::/:/bin/sh\n"), f("etc/group", "wheel:x:9:\n"))],
+    "toetc": [layer(d("etc"), l("conf", "etc")), layer(f("conf/passwd", "joe:x:7:8::/:/bin/sh\n"), f("conf/group", "wheel:x:9:\n"))],
+    "elsewhere": [layer(d("etc"), l("etc/passwd", "../var/passwd"), l("etc/group", "/var/db/group"), l("var", "state")),
+                  layer(f("var/passwd", "joe:x:7:8::/:/bin/sh\n"), f("var/db/group", "wheel:x:9:\n"))],
     "replace": [base, layer(d("lib"), f("lib/x", "x"))],
 }
 index = []
@@ -69,7 +77,7 @@ import sys, tarfile
 with tarfile.open(sys.argv[1]) as t:
     for i in sorted(t.getmembers(), key=lambda i: i.name.strip("./")):
         name = i.name.removeprefix("./").strip("/")
-        if name in ("", ".", "etc/hosts", "etc/resolv.conf", "out.tar"):
+        if name in ("", ".", "out.tar") or name.endswith(("etc/hosts", "etc/resolv.conf")):
             continue
         what = i.linkname if i.issym() else t.extractfile(i).read().decode() if i.isreg() or i.islnk() else ""
         print("-" if i.islnk() else i.type.decode().replace("0", "-"), oct(i.mode), i.uid, name, what)
@@ -99,6 +107,13 @@ done
 is "$(tar -xOf "$T/through.list.tar" usr/lib/x)" x "entries below a link are where the link leads"
 is "$(tar -xOf "$T/twice.list.tar" usr/lib/x)" xx "of two layers the upper one wins"
 is "$(tar -xOf "$T/hard.list.tar" etc/second)" conf "a hard link to a lower file has its content"
+
+# Accounts are found where the links lead (spec/dockerfile.md 6.2), whoever has put them there.
+printf 'FROM base\nCOPY --chown=joe:wheel Dockerfile /d\nUSER joe\nWORKDIR /made\n' | dockerfile owner
+for c in accounts etclink toetc elsewhere; do
+    built "$c: names of accounts" owner --build-context "base=oci-layout://$T/lean:$c" -o "type=tar,dest=$T/owner.tar"
+    like "$(tar --numeric-owner -tvf "$T/owner.tar")" '^-\S+ 7/9 .* (\./)?d$' "are looked up behind links"
+done
 
 printf 'FROM base\nWORKDIR /lib/sub\nCOPY Dockerfile ./d\nCOPY --from=base /lib/x /lib/copy\n' | dockerfile into
 built "COPY and WORKDIR into such a tree" into --build-context "base=oci-layout://$T/lean:through" -o "type=tar,dest=$T/into.tar"
