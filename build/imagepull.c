@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "build/flight.h"
 #include "build/imagestore.h"
 #include "build/trees.h"
 #include "build/wait.h"
@@ -258,6 +259,19 @@ static int pull_remote(struct app *a, const struct ref *ref, const struct platfo
 	return rc;
 }
 
+/* One builder at a time: who waited for another asks the registry for the manifest again, and finds the blobs here, read and unpacked. The
+ * name may not be recorded yet, which is for after the build's sync. */
+static int pull_once(struct app *a, const struct ref *ref, const struct platform *p, const struct transfer_opts *o, bool unpack,
+		     struct pulled *ret, struct err **e)
+{
+	AUTO(store_job_unlock) int lock = -1;
+	AUTO(buf_freep) struct buf name = BUF_MAX(8192);
+
+	ref_print(ref, &name);
+	AUTO(mem_freep) char *job = mem_printf("pull-%s-%s", name.p, platform_text(p).s);
+	return flight_take(a, job, name.p, &lock, e) < 0 ? -1 : pull_remote(a, ref, p, o, unpack, ret, e);
+}
+
 /* The store's copy, if all of it is there. */
 static int pull_stored(struct app *a, const struct ref *ref, const struct platform *p, struct pulled *ret, struct err **e)
 {
@@ -322,7 +336,7 @@ int imagestore_pull(struct app *a, const struct ref *ref, const struct platform 
 			platform_text(p).s);
 		return err_hint(e, "kiln pull %s", name.p);
 	}
-	return pull_remote(a, ref, p, o, unpack, ret, e);
+	return pull_once(a, ref, p, o, unpack, ret, e);
 }
 
 /* ---- archives */

@@ -1,6 +1,7 @@
 # tests/registry.sh - the real docker-registry on 127.0.0.1 with our own configuration; sourced.
 #
 #   port=$(registry_start DIR STORAGE)   DIR: a folder for its configuration, log and pid; STORAGE: where it keeps blobs
+#                                        ACCESS_LOG_OFF=false: a line of DIR/registry.log for each request
 #   registry_stop DIR                    by the pid it left there; quiet when there is none
 
 registry_program() {
@@ -19,7 +20,7 @@ registry_start() {
         port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
         cat >"$dir/registry.yml" <<EOT
 version: 0.1
-log: {level: warn, accesslog: {disabled: true}}
+log: {level: warn, accesslog: {disabled: ${ACCESS_LOG_OFF:-true}}}
 storage:
   filesystem: {rootdirectory: $storage}
   delete: {enabled: true}

@@ -2,7 +2,32 @@
 # Several builders on one store, the same and different files, with gc running (spec/threats.md promise 7, L5).
 . "$(dirname "$0")/../lib.sh"
 need kiln userns subids overlay registry images || skip_all
-registry_up
+ACCESS_LOG_OFF=false registry_up
+
+# L5: of two that need the same image of an empty store the second waits for the first, which has it whole or not at all.
+printf 'FROM debian:bookworm-slim\nRUN echo $(cat /etc/hostname) > /f\n' | dockerfile base
+pids=()
+for i in 1 2 3; do
+    "$KILN" build --progress=plain -o type=tar,dest="$T/base$i.tar" "$T/base" >"$T/base$i" 2>&1 </dev/null &
+    pids+=($!)
+done
+for i in 1 2 3; do
+    wait "${pids[$((i - 1))]}"
+    is $? 0 "builder $i of an empty store" || diag "$(tail -n 20 "$T/base$i")"
+done
+layer=$(find "$T/registry" -name data -size +20M | head -n 1)
+is "$(grep -c "GET /v2/library/debian/blobs/sha256:$(basename "$(dirname "$layer")") " "$T/registry.log")" 1 "its layer came once"
+
+KILN_ROOT=$T/second "$KILN" build --progress=plain "$T/base" >"$T/first" 2>&1 </dev/null &
+first=$!
+sleep 0.3
+KILN_ROOT=$T/second "$KILN" build --progress=plain "$T/base" >"$T/second.log" 2>&1 </dev/null &
+second=$!
+sleep 0.3
+kill -9 $first
+wait $first 2>/dev/null
+wait $second
+is $? 0 "when the first is killed, the second pulls" || diag "$(tail -n 20 "$T/second.log")"
 
 dockerfile same <<'EOF'
 FROM busybox:1.35
