@@ -180,7 +180,9 @@ int store_open(const char *path, struct store **ret, struct err **e)
 	clock_boot_id(s->boot);
 	if (check_root(s, &st, e) < 0 || check_version(s, e) < 0 || check_folders(s, st.st_dev, e) < 0)
 		return -1;
-	sweep_leftovers(s);
+	s->read_only = faccessat(s->fd, "leases", W_OK, AT_EACCESS) < 0 && (errno == EROFS || errno == EACCES);
+	if (!s->read_only)
+		sweep_leftovers(s);
 	*ret = take(&s);
 	return 0;
 }
@@ -239,6 +241,10 @@ const char *store_flavour_get(const struct store *s)
 
 int store_lease(struct store *s, struct lease **ret, struct err **e)
 {
+	if (s->read_only) {
+		err_set(e, ERR_HOST, "the store '%s' is read-only", s->path);
+		return err_hint(e, "make it writable, or set KILN_ROOT to another directory");
+	}
 	if (!s->lease && lease_open(s->fd, &s->lease, e) < 0)
 		return err_wrap(e, "cannot use the store '%s'", s->path);
 	*ret = s->lease;
@@ -387,6 +393,8 @@ int store_pin(struct store *s, enum pin_kind kind, const struct digest *d, struc
 	struct lease *lease = NULL;
 	char line[256];
 
+	if (s->read_only)
+		return 0;
 	pin_line(s, kind, d, line);
 	if (store_lease(s, &lease, e) < 0)
 		return -1;

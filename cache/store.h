@@ -17,7 +17,8 @@ enum { STORE_MISS = 1 };
 
 struct store;
 
-/* path NULL: KILN_ROOT, else $XDG_DATA_HOME/kiln, else ~/.local/share/kiln. Creates the layout. Refuses a wrong owner or
+/* One that cannot be written to can be read: then nothing is pinned, and what would write fails.
+ * path NULL: KILN_ROOT, else $XDG_DATA_HOME/kiln, else ~/.local/share/kiln. Creates the layout. Refuses a wrong owner or
  * mode (T1, says the chmod), an unknown version, ROOT's subdirectories on other file systems. */
 int store_open(const char *path, struct store **ret, struct err **e);
 void store_close(struct store *s);                       /* own tmp/ goes, the lease falls; NULL is fine */

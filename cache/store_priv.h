@@ -20,6 +20,7 @@ struct store {
 	char *flavour;
 	struct lease *lease;
 	uint64_t ntmp;
+	bool read_only;                  /* no locks, no leases: only what reads works (oci.md 7.8) */
 	bool dirty;
 	pid_t syncing;                   /* the child in syncfs, or 0 */
 	int sync_failed;                 /* errno of a sync that failed, or 0 */

@@ -130,4 +130,24 @@ is "$(ls "$KILN_ROOT/cache" "$KILN_ROOT/trash" | grep -v : | tr -d '\n')" "" "no
 built "again" m
 status 0 "check" "$KILN" check
 status 0 "du" "$KILN" du
+
+# What only reads needs no right to write (spec/oci.md 7.8).
+if [ "$(id -u)" -eq 0 ]; then
+    frozen() { unshare --mount sh -c 'mount --bind "$KILN_ROOT" "$KILN_ROOT" && mount -o remount,bind,ro "$KILN_ROOT" && exec "$@"' sh "$@"; }
+else
+    chmod -R a-w "$KILN_ROOT" 2>/dev/null
+    frozen() { "$@"; }
+fi
+status 0 "a read-only store: images" frozen "$KILN" images
+like "$out" '^kept +1 ' "are listed"
+status 0 "inspect" frozen "$KILN" inspect kept:1
+status 0 "history" frozen "$KILN" history kept:1
+status 0 "check" frozen "$KILN" check
+status 0 "du" frozen "$KILN" du
+status 0 "save" frozen "$KILN" save -o "$T/frozen.tar" kept:1
+is "$(sha256sum <"$T/frozen.tar")" "$(sha256sum <"$T/kept.tar")" "the same archive"
+status 125 "what writes is refused" frozen "$KILN" build --no-cache "$T/m"
+like "$out" "read-only" "and says why"
+status 125 "prune too" frozen "$KILN" prune
+like "$out" "read-only|permission denied" "and says why"
 done_testing
