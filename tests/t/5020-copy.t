@@ -120,6 +120,57 @@ has 'd/closed/x$' "and what is in them"
 has '^prw' "fifos"
 has '9/9 2 own$' "--chown with the group of the same number"
 
+# xattrs (spec/dockerfile.md 9.2, spec/threats.md E22): those of users and capabilities are kept, from a context, from a stage, of what a step
+# touched; those that an overlay would take for its own are not.
+mkdir -p "$T/xattr/d"
+echo noted >"$T/xattr/f"
+echo below >"$T/xattr/d/g"
+caps=$(python3 - "$T/xattr" <<'PY'
+import os, struct, sys
+for path in "f", "d", "d/g":
+    os.setxattr(f"{sys.argv[1]}/{path}", "user.note", path.encode() + b"\0\xff")
+os.setxattr(sys.argv[1] + "/f", "user.overlay.opaque", b"y")
+try:
+    os.setxattr(sys.argv[1] + "/f", "security.capability", struct.pack("<IIIII", 0x02000001, 1 << 10, 0, 0, 0))
+    print("security.capability")
+except PermissionError:
+    pass
+PY
+)
+dockerfile xattr <<'EOF'
+FROM busybox:1.35 AS a
+COPY f /f
+COPY d /e/d
+RUN chmod 700 /f /e/d/g
+FROM scratch
+COPY --from=a /f /new/
+COPY --from=a /e /e
+COPY . /ctx
+EOF
+built "with xattrs" xattr -o "type=tar,dest=$T/xattr.tar" -o "type=oci,dest=$T/xattr.oci,compression=gzip,force-compression=true"
+xattrs() {
+    python3 - "$1" <<'PY'
+import sys, tarfile
+for i in sorted(tarfile.open(sys.argv[1], errors="surrogateescape"), key=lambda i: i.name.removeprefix("./")):
+    names = sorted(k.removeprefix("SCHILY.xattr.") for k in i.pax_headers if k.startswith("SCHILY.xattr."))
+    if names:
+        note = i.pax_headers.get("SCHILY.xattr.user.note", "").encode("utf-8", "surrogateescape")
+        print(i.name.removeprefix("./"), oct(i.mode), *names, note.hex())
+PY
+}
+hex() { printf %s "$1" | od -An -tx1 | tr -d ' \n'; echo 00ff; }
+is "$(xattrs "$T/xattr.tar")" "ctx/d 0o755 user.note $(hex d)
+ctx/d/g 0o644 user.note $(hex d/g)
+ctx/f 0o644 ${caps:+$caps }user.note $(hex f)
+e/d/g 0o700 user.note $(hex d/g)
+new/f 0o700 ${caps:+$caps }user.note $(hex f)" "they arrive"
+if [ "$(id -u)" -eq 0 ] && need umoci; then
+    skopeo_copy "oci-archive:$T/xattr.oci" "oci:$T/xlayout:1"
+    ok "umoci unpacks them" umoci unpack --image "$T/xlayout:1" "$T/xbundle"
+    is "$(python3 -c 'import os, sys; r = sys.argv[1]; print(os.getxattr(r + "/new/f", "user.note").hex(), len(os.getxattr(r + "/new/f", "security.capability")))' "$T/xbundle/rootfs")" \
+        "$(hex f) 20" "the same"
+fi
+
 # What a COPY must never reach.
 echo secret >"$T/outside"
 mkdir -p "$T/esc/in"

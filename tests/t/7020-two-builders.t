@@ -18,10 +18,10 @@ done
 layer=$(find "$T/registry" -name data -size +20M | head -n 1)
 is "$(grep -c "GET /v2/library/debian/blobs/sha256:$(basename "$(dirname "$layer")") " "$T/registry.log")" 1 "its layer came once"
 
-KILN_ROOT=$T/second "$KILN" build --progress=plain "$T/base" >"$T/first" 2>&1 </dev/null &
+KILN_ROOT=$T/store2 "$KILN" build --progress=plain "$T/base" >"$T/first" 2>&1 </dev/null &
 first=$!
 sleep 0.3
-KILN_ROOT=$T/second "$KILN" build --progress=plain "$T/base" >"$T/second.log" 2>&1 </dev/null &
+KILN_ROOT=$T/store2 "$KILN" build --progress=plain "$T/base" >"$T/second.log" 2>&1 </dev/null &
 second=$!
 sleep 0.3
 kill -9 $first
@@ -91,5 +91,41 @@ wait $second
 is $? 0 "the waiting builder takes over" || diag "$(tail -n 20 "$T/second")"
 is "$(file over f)" took-over "with the result"
 ok "it has said what it waited for" grep -q 'waiting for another build that runs the same step: .*took-over' "$T/second"
+
+# Cache mounts of two builds at once (spec/dockerfile.md 8.6): each waits in /hall until the other is there.
+hall='touch /hall/$me; n=0; while [ ! -e /hall/$other ]; do n=$((n+1)); [ $n -lt 300 ] || exit 9; sleep 0.1; done'
+both() { # both DIR NAME - two builds of one file
+    local a b
+    "$KILN" build --progress=plain --build-arg me=a --build-arg other=b -o type=tar,dest="$T/${1}a.tar" "$T/$1" >"$T/${1}a.log" 2>&1 </dev/null &
+    a=$!
+    "$KILN" build --progress=plain --build-arg me=b --build-arg other=a -o type=tar,dest="$T/${1}b.tar" "$T/$1" >"$T/${1}b.log" 2>&1 </dev/null
+    b=$?
+    wait $a
+    is "$? $b" "0 0" "$2" || diag "$(tail -n 20 "$T/${1}a.log" "$T/${1}b.log")"
+}
+dockerfile shared <<EOF
+FROM busybox:1.35
+ARG me other
+RUN --mount=type=cache,id=hall1,target=/hall $hall; ls /hall > /out
+EOF
+both shared "two builds share a cache"
+is "$(file shareda out | xargs) $(file sharedb out | xargs)" "a b a b" "at the same time"
+dockerfile private <<EOF
+FROM busybox:1.35
+ARG me other
+RUN --mount=type=cache,id=hall2,target=/hall --mount=type=cache,id=own,sharing=private,target=/own $hall; echo \$me >> /own/log; sleep 0.3; cp /own/log /out
+EOF
+both private "two builds with a private one"
+is "$(file privatea out) $(file privateb out)" "a b" "have one each"
+printf 'FROM busybox:1.35\nRUN --mount=type=cache,id=own,sharing=private,target=/own cat /own/log\n' | dockerfile later
+built "a later step" later
+like "$(said)" '^[ab]$' "finds what one of them has left"
+dockerfile locked <<'EOF'
+FROM busybox:1.35
+ARG me
+RUN --mount=type=cache,id=lk,sharing=locked,target=/m mkdir /m/in && sleep 1 && rmdir /m/in && echo $me >> /m/log && cp /m/log /out
+EOF
+both locked "two builds with a locked one"
+is "$(cat <(file lockeda out) <(file lockedb out) | sort | uniq -c | awk '{ print $1 }' | sort | xargs)" "1 2" "go one after the other, and the second sees what the first wrote"
 registry_down
 done_testing
