@@ -124,11 +124,11 @@ static int row_file(void *arg, const char *path, const char *name, const struct 
 	return 0;
 }
 
-/* Of cache/, tmp/ and trash/: a tree, a file, or the note beside a cache mount. */
+/* Of cache/, tmp/ and trash/: a tree, a file, or the note beside a cache mount (and its private siblings <hash>.N). */
 static int row_tree(void *arg, const char *path, const char *name, const struct stat *st, struct err **e)
 {
 	struct du *d = arg;
-	AUTO(mem_freep) char *note = mem_printf("%s.id", path);
+	AUTO(mem_freep) char *note = mem_printf("cache/%.*s.id", DIGEST_HEX, name);
 	AUTO(buf_freep) struct buf text = BUF_MAX(4096);
 	AUTO(fd_closep) int fd = -1;
 
@@ -141,7 +141,7 @@ static int row_tree(void *arg, const char *path, const char *name, const struct 
 	struct du_row *r = add(d, name, gc_tree_bytes(dir, name), st);
 	if (strcmp(folder, "tmp") == 0)
 		r->in_use = lease_live(d->s->fd, name);
-	else if (at_try_store(d->s->fd, note, O_RDONLY, &fd, NULL) == 0 && fd_read_all(fd, &text, NULL) == 0)
+	else if (at_try_store(d->s->fd, note, O_RDONLY, &fd, NULL) == 0 && fd_read_all(fd, &text, NULL) == 0 && text.n)
 		snprintf(r->note, sizeof(r->note), "%s", text.p);
 	return 0;
 }

@@ -403,24 +403,14 @@ int store_pin(struct store *s, enum pin_kind kind, const struct digest *d, struc
 
 /* ---- cache mounts */
 
-int store_cache_path(struct store *s, const char *id, char ret[80], struct err **e)
+void store_cache_path(const char *id, char ret[80])
 {
-	char hex[DIGEST_HEX + 1], note[DIGEST_HEX + 8];
+	char hex[DIGEST_HEX + 1];
 	struct digest d;
 
 	digest_of(id, strlen(id), &d);
 	digest_hex(&d, hex);
-	AUTO(fd_closep) int dir = at_open_store(s->fd, "cache", O_RDONLY | O_DIRECTORY, 0, e);
-	if (dir < 0)
-		return err_wrap(e, "cannot name the directory of cache mount '%s'", id);
-
-	/* Beside it its id, which only du reads: people should see more than a hash. */
-	snprintf(note, sizeof(note), "%s.id", hex);
-	AUTO(fd_closep) int fd = openat(dir, note, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd >= 0 && fd_write_all(fd, id, strlen(id), e) < 0)
-		return err_wrap(e, "cannot note the id of cache mount '%s'", id);
 	snprintf(ret, 80, "cache/%s", hex);
-	return 0;
 }
 
 /* ---- single flight */

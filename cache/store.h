@@ -86,7 +86,7 @@ int store_source_add(struct store *s, const struct digest *blob, const char *rep
 int store_source_list(struct store *s, const struct digest *blob, struct buf *out, struct err **e);  /* newline-separated */
 
 /* ---- cache mounts: the place for an id, by hash (P11): "cache/<hash>". The step that first mounts it makes it, with its owner and mode. */
-int store_cache_path(struct store *s, const char *id, char ret[80], struct err **e);
+void store_cache_path(const char *id, char ret[80]);
 
 /* ---- the one sync of a build (7.4): start in a child, wait before the first ref is written. After a wait that succeeds
  * everything committed so far is on disk, also what was committed while the sync ran. */

@@ -6,7 +6,7 @@
  *   shared     no lock            locked     one step after the other
  *   private    a sibling <dir>.N that nobody uses, kept for the next time
  *
- * Beside it lies its note, <dir>.id: locked, shared, as long as it is mounted, so that nobody takes it away (prune).
+ * Beside it lies its note, <dir>.id, with the id for people (du): locked, shared, as long as it is mounted, so that nobody takes it away (prune).
  *
  * With from= its first content is a copy of the source directory there: the cache is written to, and layers are shared.
  */
@@ -169,6 +169,9 @@ static int cache_hold(struct box *b, const struct run_mount *m, struct err **e)
 			return err_errno(e, ERR_HOST, errno, "cannot look at '%s'", note);
 		if (st.st_nlink == 0)
 			continue;
+		/* Empty: new, or its maker was killed. Several that write it write the same. */
+		if (st.st_size == 0 && m->id && fd_write_all(fd, m->id, strlen(m->id), e) < 0)
+			return err_wrap(e, "cannot note the id of a cache mount");
 		(void)futimens(fd, NULL);
 		box_hold(b, fd_take(&fd));
 		return 0;

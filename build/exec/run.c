@@ -62,6 +62,7 @@ static void put_mount(struct buf *b, const struct run_mount *m)
 	put_list(b, m->lower, m->nlower);
 	wire_put_str(b, m->source);
 	wire_put_str(b, m->cache);
+	wire_put_str(b, m->id);
 	wire_put_str(b, m->socket);
 	wire_put_u32(b, (uint32_t)(m->readonly | m->lock_exclusive << 1 | m->lock_private << 2 | m->has_perm << 3 |
 				   (m->content != NULL) << 4));
@@ -84,6 +85,7 @@ static void get_mount(struct wire *w, struct run_mount *m)
 	m->lower = get_strs(w, &m->nlower);
 	m->source = wire_str(w);
 	m->cache = wire_str(w);
+	m->id = wire_str(w);
 	m->socket = wire_str(w);
 	bits = wire_u32(w);
 	m->readonly = bits & 1;
@@ -188,6 +190,7 @@ void run_spec_clear(struct run_spec *r)
 		free_strs(m->lower);
 		free(m->source);
 		free(m->cache);
+		free(m->id);
 		free(m->socket);
 	}
 	free(r->mount);

@@ -20,8 +20,8 @@ struct run_mount {
 	size_t nlower;
 	char *source;                    /* path inside it ("" = its root) */
 	bool readonly;
-	/* RUN_CACHE: store directory ("cache/<hash>"), a sub-path in it */
-	char *cache;
+	/* RUN_CACHE: store directory ("cache/<hash>"), what it is the hash of, a sub-path in it */
+	char *cache, *id;
 	bool lock_exclusive, lock_private;
 	bool has_perm;                   /* mode/uid/gid were given: prepared sub-directory */
 	uint32_t mode, uid, gid;         /* also of secrets, ssh sockets, files */

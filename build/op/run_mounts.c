@@ -313,9 +313,9 @@ static int cache_spec(struct run *r, const struct run_input *m, struct run_mount
 	out->gid = m->o.gid;
 	if (out->has_perm && (!*m->source || strcmp(m->source, "/") == 0))
 		id = arena_printf(arena, "%s\n%o %u %u", id, out->mode, out->uid, out->gid);
-	if (store_cache_path(step_app(r->s)->store, id, path, e) < 0)
-		return -1;
+	store_cache_path(id, path);
 	out->kind = RUN_CACHE;
+	out->id = arena_str(arena, slice_of(id));
 	out->cache = arena_str(arena, slice_of(path));
 	out->source = (char *)m->source;
 	out->lock_exclusive = m->o.sharing == SHARING_LOCKED;

@@ -323,7 +323,9 @@ static void usage(void)
 	store_blob_put(s, slice_of("config 4"), &config, NULL);
 	name_it(s, "img:4", &config, &diff);
 	name_it(s, "img:5", &config, &diff);
-	store_cache_path(s, "apt", cache, NULL);
+	store_cache_path("apt", cache);
+	AUTO(mem_freep) char *note = mem_printf("%s.id", cache);
+	tmpstore_write(s, note, "apt");
 	ok(mkdirat(store_fd(s), cache, 0755) == 0, "a cache mount was used");
 	is_int(gc_du(s, &row, &n, NULL), 0, "du");
 	for (size_t i = 0; i < n; i++) {

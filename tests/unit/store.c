@@ -167,9 +167,9 @@ static void small_things(void)
 	char a[80], b[80], tmp[80];
 	int one = -1, two = -1;
 
-	ok(store_cache_path(s, "../../evil", a, NULL) == 0 && store_cache_path(s, "../../evil", b, NULL) == 0 &&
-		   strcmp(a, b) == 0 && !strstr(a, ".."),
-	   "P11: a cache mount's directory is named by hash");
+	store_cache_path("../../evil", a);
+	store_cache_path("../../evil", b);
+	ok(strcmp(a, b) == 0 && !strstr(a, ".."), "P11: a cache mount's directory is named by hash");
 	is_int(store_job_lock(s, "pull-x", &one, NULL), 0, "a job lock is taken");
 	is_int(store_job_lock(s, "pull-x", &two, NULL), STORE_MISS, "once");
 	store_job_unlock(&two);
