@@ -1,17 +1,14 @@
 /* build/work.c - the table of jobs, and what workers do: pack a directory, delete trash, call a function. */
 #include "build/work.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 
 #include "base/at.h"
 #include "base/mem.h"
 #include "build/exec/run.h"
 #include "build/op/copy.h"
 #include "build/treeout.h"
-#include "cache/gc.h"
 #include "cache/store.h"
 #include "layers/diff.h"
 #include "layers/listing.h"
@@ -257,102 +254,6 @@ static int rmtree_job(struct job_self *self, struct slice in, const int *fds, si
 	return rc;
 }
 
-/* ---- WORK_CACHES: cache/<hash>, its private siblings cache/<hash>.N, and the note cache/<hash>.id that whoever mounts them holds. */
-
-enum { CACHE_NOTE = DIGEST_HEX + 3 };       /* "<hash>.id" */
-
-void caches_job_put(struct buf *b, const struct caches_job *q)
-{
-	wire_put_str(b, q->store);
-	wire_put_u64(b, (uint64_t)q->before);
-	wire_put_u32(b, q->dry_run);
-}
-
-int caches_facts_get(struct slice in, struct caches_facts *ret, struct err **e)
-{
-	struct wire w = wire_of(in);
-
-	*ret = (struct caches_facts){ .count = wire_u64(&w), .bytes = wire_u64(&w) };
-	return wire_done(&w, "what was removed of the cache mounts", e);
-}
-
-struct caches {
-	int dir, trash;                  /* cache/ and trash/ */
-	struct at_names names;
-	bool dry_run;
-	struct caches_facts facts;
-};
-
-static void caches_clear(struct caches *c)
-{
-	at_names_clear(&c->names);
-	fd_closep(&c->dir);
-	fd_closep(&c->trash);
-}
-
-/* Measured where nobody can reach it any more. */
-static int cache_drop(struct caches *c, const char *name, struct err **e)
-{
-	char to[33];
-
-	c->facts.count++;
-	if (c->dry_run) {
-		c->facts.bytes += gc_tree_bytes(c->dir, name);
-		return 0;
-	}
-	at_random_name(to);
-	if (renameat(c->dir, name, c->trash, to) < 0)
-		return err_errno(e, ERR_HOST, errno, "cannot remove the cache mount '%s'", name);
-	c->facts.bytes += gc_tree_bytes(c->trash, to);
-	return 0;
-}
-
-/* The directories of one note. Its lock is held shared by every step that has one of them mounted (build/exec/mount_cache.c). */
-static int caches_of(struct caches *c, const char *note, int64_t before, struct err **e)
-{
-	AUTO(fd_closep) int fd = openat(c->dir, note, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-
-	if (fd < 0 && errno == ENOENT)
-		return 0;
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_errno(e, ERR_HOST, errno, "cannot open '%s'", note);
-	if (st.st_mtime > before || flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return 0;
-	for (size_t i = 0; i < c->names.n; i++) {
-		const char *name = c->names.name[i];
-
-		if (strncmp(name, note, DIGEST_HEX) == 0 && strcmp(name, note) != 0 && cache_drop(c, name, e) < 0)
-			return -1;
-	}
-	return c->dry_run ? 0 : at_unlink(c->dir, note, e);
-}
-
-static int caches_job(struct job_self *self, struct slice in, const int *fds, size_t nfds, struct buf *out, struct err **e)
-{
-	struct wire w = wire_of(in);
-	AUTO(mem_freep) char *path = wire_str(&w);
-	int64_t before = (int64_t)wire_u64(&w);
-	AUTO(caches_clear) struct caches c = { .dir = -1, .trash = -1, .dry_run = wire_u32(&w) };
-
-	if (wire_done(&w, "which cache mounts are to go", e) < 0)
-		return -1;
-	AUTO(fd_closep) int store = work_store(path, e);
-	c.dir = store < 0 ? -1 : at_open_store(store, "cache", O_RDONLY | O_DIRECTORY, 0, e);
-	c.trash = c.dir < 0 ? -1 : at_open_store(store, "trash", O_PATH | O_DIRECTORY, 0, e);
-	if (c.trash < 0 || at_list(c.dir, &c.names, e) < 0)
-		return -1;
-	for (size_t i = 0; i < c.names.n; i++) {
-		const char *name = c.names.name[i];
-
-		if (strlen(name) == CACHE_NOTE && slice_ends(slice_of(name), ".id") && caches_of(&c, name, before, e) < 0)
-			return -1;
-	}
-	wire_put_u64(out, c.facts.count);
-	wire_put_u64(out, c.facts.bytes);
-	return 0;
-}
-
 /* ---- WORK_CALL */
 
 void work_call_put(struct buf *b, work_fn *fn, void *arg)
@@ -379,7 +280,7 @@ const struct job_row work_table[WORK_COUNT] = {
 	[WORK_PACK] = { "packing a layer", pack_job_run },
 	[WORK_RUN] = { "running a step", run_job },
 	[WORK_RMTREE] = { "deleting old trees", rmtree_job },
-	[WORK_CACHES] = { "removing cache mounts", caches_job },
+	[WORK_CACHES] = { "removing cache mounts", work_caches },
 	[WORK_COPY] = { "copying files", copy_job },
 	[WORK_TREE] = { "writing the file system", treeout_job },
 	[WORK_PULL] = { "downloading an image", call_job },

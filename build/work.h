@@ -2,6 +2,7 @@
  * and answers with facts; the main process commits. */
 #pragma once
 #include "base/job.h"
+#include "cache/gc.h"
 #include "layers/pack.h"
 
 enum work {
@@ -53,17 +54,19 @@ struct read_facts {
 };
 int read_facts_get(struct slice in, struct read_facts *ret, struct err **e);
 
-/* WORK_CACHES: cache mounts that no step uses and none has used since `before` (seconds) go into trash/. */
+/* WORK_CACHES: cache mounts that no step uses go into trash/, least recently used first: those that were not used within p->keep_seconds; with
+ * p->all every one of these, else until its limits are kept. used, free: bytes of the rest of the store, and of the disk. */
 struct caches_job {
 	const char *store;
-	int64_t before;
-	bool dry_run;
+	const struct gc_policy *p;
+	uint64_t used, free;
 };
 struct caches_facts {
 	uint64_t count, bytes;
 };
 void caches_job_put(struct buf *b, const struct caches_job *q);
 int caches_facts_get(struct slice in, struct caches_facts *ret, struct err **e);
+job_main work_caches;
 
 /* WORK_PACK */
 struct pack_job {

@@ -68,9 +68,10 @@ static int load_record(void *arg, const char *path, const char *name, const stru
 	int rc = digest_parse_hex(slice_of(name), &key) < 0 ? STEPS_MISS : steps_read(g->s, path, &key, &r, e);
 	if (rc < 0)
 		return -1;
+	bool young = g->p->keep_seconds && g->now - st->st_mtime < g->p->keep_seconds;
 	MEM_ROOM(g->record, g->nrecord, g->cap);
 	g->record[g->nrecord++] = (struct record){
-		.path = mem_str(path), .diff = r.diff, .used = st->st_mtime, .keep = rc == 0 && !g->p->all,
+		.path = mem_str(path), .diff = r.diff, .used = st->st_mtime, .keep = rc == 0 && (!g->p->all || young),
 	};
 	if (g->record[g->nrecord - 1].keep)
 		marks_add(&g->w.diffs, &r.diff)->records++;
@@ -118,6 +119,11 @@ static int by_use(const void *a, const void *b)
 	return x->used != y->used ? (x->used > y->used) - (x->used < y->used) : strcmp(x->path, y->path);
 }
 
+bool gc_too_much(const struct gc_policy *p, uint64_t used, uint64_t free)
+{
+	return used > p->reserved && ((p->max_used && used > p->max_used) || (p->min_free && free < p->min_free));
+}
+
 static int choose(struct gc *g, struct err **e)
 {
 	const struct gc_policy *p = g->p;
@@ -134,12 +140,9 @@ static int choose(struct gc *g, struct err **e)
 	if (g->nrecord)
 		qsort(g->record, g->nrecord, sizeof(*g->record), by_use);
 
-	for (size_t i = 0; i < g->nrecord; i++) {
+	for (size_t i = 0; i < g->nrecord && gc_too_much(p, total, free_bytes); i++) {
 		struct record *r = &g->record[i];
-		bool much = (p->max_used && total > p->max_used) || (p->min_free && free_bytes < p->min_free);
 
-		if (!much || total <= p->reserved)
-			return 0;
 		if (!r->keep || (p->keep_seconds && g->now - r->used < p->keep_seconds))
 			continue;
 		struct mark *m = marks_find(&g->w.diffs, &r->diff);
@@ -150,6 +153,8 @@ static int choose(struct gc *g, struct err **e)
 			free_bytes += m->bytes;
 		}
 	}
+	g->r->left = total;
+	g->r->free = free_bytes;
 	return 0;
 }
 

@@ -10,7 +10,7 @@ struct gc_policy {
 	uint64_t max_used;               /* records go oldest-first until the store is at most this; 0: no limit */
 	uint64_t min_free, reserved;
 	int64_t keep_seconds;            /* records used within are kept whatever the size; 0: none */
-	bool all;                        /* records go too (prune -a), names stay */
+	bool all;                        /* the other records go whatever the size (prune -a), names stay */
 	bool untagged;                   /* names that are only an id go too */
 	bool dry_run;
 };
@@ -18,9 +18,12 @@ struct gc_result {
 	uint64_t bytes;                  /* freed, or what would be */
 	size_t blobs, layers, listings, records, tmps;
 	size_t names;                    /* of untagged images */
+	uint64_t left, free;             /* with limits: bytes that stay, and bytes free on the disk then; cache mounts are not counted */
 	size_t bad_names;                /* unreadable: then blobs, layers and listings all stay */
 	bool trees;                      /* trash/ holds trees that a mapped worker must delete */
 };
+/* Has something to go yet? */
+bool gc_too_much(const struct gc_policy *p, uint64_t used, uint64_t free);
 int gc_run(struct store *s, const struct gc_policy *p, struct gc_result *ret, struct err **e);
 
 struct du_row {

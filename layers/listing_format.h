@@ -6,7 +6,8 @@
  *   head.index    uint64 offset of each record that counts, in layer order
  *
  * A record is its fixed part, then path NUL, link NUL, then for each xattr: u32 name length, u32 value length, name NUL,
- * value, zeros to 8. A file that may hold accounts has its text; its major is where, in units of 8. One path may have three records: the entry, an opaque mark, a whiteout; in this order.
+ * value, zeros to 8. A file that may hold accounts has its text; its major is where, in units of 8. One path may have three
+ * records: the entry, an opaque mark, a whiteout; in this order.
  *
  * The checksum finds damage, not malice: who can write below the store can do anything (spec/threats.md 1).
  */

@@ -22,9 +22,9 @@ static const struct opt_row prune_table[] = {
 	{ 'a', "all", NULL, "forget every step result and cache mount; named images stay", OPT_BOOL, AT(all), NULL },
 	{ 'f', "force", NULL, NULL, OPT_ACCEPT, 0, NULL },
 	{ 0, "dry-run", NULL, "tell what would go, and keep it", OPT_BOOL, AT(dry_run), NULL },
-	{ 0, "filter", "until=DURATION", "forget step results and cache mounts that were not used within DURATION, such as 24h", OPT_LIST, AT(filter), NULL },
-	{ 0, "max-used-space", "SIZE", "forget the oldest results until the store is at most SIZE", OPT_SIZE, AT(max_used), NULL },
-	{ 0, "min-free-space", "SIZE", "forget the oldest results until SIZE is free on the disk", OPT_SIZE, AT(min_free), NULL },
+	{ 0, "filter", "FILTER", "until=24h: only what was not used for so long; type=exec.cachemount: only cache mounts; type=regular: none of them", OPT_LIST, AT(filter), NULL },
+	{ 0, "max-used-space", "SIZE", "forget the oldest results, then cache mounts, until the store is at most SIZE", OPT_SIZE, AT(max_used), NULL },
+	{ 0, "min-free-space", "SIZE", "forget the oldest results, then cache mounts, until SIZE is free on the disk", OPT_SIZE, AT(min_free), NULL },
 	{ 0, "reserved-space", "SIZE", "never go below SIZE", OPT_SIZE, AT(reserved), NULL },
 	{ 0, "keep-storage", "SIZE", NULL, OPT_ALIAS, 0, "reserved-space" },
 	{ 0, "json", NULL, "print what went as JSON", OPT_BOOL, AT(json), NULL },
@@ -34,38 +34,56 @@ static const struct opt_row prune_table[] = {
 };
 #undef AT
 
-static int policy(const struct prune_opts *o, struct gc_policy *p, struct err **e)
+static int filter_until(const char *f, struct gc_policy *p, struct err **e)
 {
-	*p = (struct gc_policy){ .max_used = o->max_used, .min_free = o->min_free, .reserved = o->reserved, .all = o->all, .untagged = true, .dry_run = o->dry_run };
-	for (size_t i = 0; i < o->filter.n; i++) {
-		const char *f = o->filter.v[i];
-		int64_t ns = 0;
+	int64_t ns = 0;
 
-		if (strncmp(f, "until=", 6) != 0)
-			return err_set(e, ERR_USAGE, "--filter is '%s', not of the form until=DURATION", f);
-		if (parse_duration(slice_of(f + 6), &ns, e) < 0) {
-			err_kind_set(e, ERR_USAGE);
-			return err_wrap(e, "--filter is '%s'", f);
-		}
-		if (ns < 0)
-			return err_set(e, ERR_USAGE, "--filter is '%s', which lies in the future", f);
-		p->keep_seconds = ns / 1000000000;
-		/* Without a size, all that is older goes. */
-		if (!p->max_used && !p->min_free)
-			p->max_used = 1;
+	if (parse_duration(slice_of(f + 6), &ns, e) < 0) {
+		err_kind_set(e, ERR_USAGE);
+		return err_wrap(e, "--filter is '%s'", f);
 	}
+	if (ns < 0)
+		return err_set(e, ERR_USAGE, "--filter is '%s', which lies in the future", f);
+	p->keep_seconds = ns / 1000000000;
 	return 0;
 }
 
-/* They are in nobody's way until asked for by age, or all of them. */
-static int prune_caches(struct app *a, const struct gc_policy *p, struct caches_facts *ret, struct err **e)
+struct scope {
+	bool results, caches;
+};
+
+static int policy(const struct prune_opts *o, struct gc_policy *p, struct scope *s, struct err **e)
+{
+	bool aged = false;
+
+	*s = (struct scope){ true, true };
+	*p = (struct gc_policy){ .max_used = o->max_used, .min_free = o->min_free, .reserved = o->reserved, .all = o->all, .untagged = true, .dry_run = o->dry_run };
+	for (size_t i = 0; i < o->filter.n; i++) {
+		const char *f = o->filter.v[i];
+		bool until = strncmp(f, "until=", 6) == 0, caches = strcmp(f, "type=exec.cachemount") == 0;
+
+		if (!until && !caches && strcmp(f, "type=regular") != 0)
+			return err_set(e, ERR_USAGE, "--filter is '%s', not until=DURATION, type=exec.cachemount or type=regular", f);
+		if (until && filter_until(f, p, e) < 0)
+			return -1;
+		if (!until)
+			*s = (struct scope){ !caches, caches };
+		aged = aged || until;
+	}
+	/* Without a size, all that is older goes, or all cache mounts. */
+	if ((aged || !s->results) && !p->max_used && !p->min_free)
+		p->max_used = 1;
+	return 0;
+}
+
+/* They are in nobody's way until asked for: by age, by size, or all of them. */
+static int prune_caches(struct app *a, const struct gc_policy *p, const struct gc_result *r, struct caches_facts *ret, struct err **e)
 {
 	AUTO(buf_freep) struct buf in = BUF_MAX(8192);
 	AUTO(buf_freep) struct buf out = BUF_MAX(4096);
-	struct caches_job q = { store_path(a->store), clock_wall() - (p->all ? 0 : p->keep_seconds), p->dry_run };
+	struct caches_job q = { store_path(a->store), p, r->left, r->free };
 
-	*ret = (struct caches_facts){ 0 };
-	if (!p->all && !p->keep_seconds)
+	if (!p->all && !p->max_used && !p->min_free)
 		return 0;
 	caches_job_put(&in, &q);
 	if (wait_job(a, JOB_MAPPED, WORK_CACHES, buf_view(&in), NULL, 0, NULL, NULL, &out, e) < 0)
@@ -98,10 +116,11 @@ static int prune_main(struct app *a, void *opts, struct strs *pos, struct err **
 	struct prune_opts *o = opts;
 	struct gc_policy p;
 	struct gc_result r = { 0 };
-	struct caches_facts c;
+	struct caches_facts c = { 0 };
+	struct scope s;
 
-	if (cmd_words(&cmd_prune, pos, 0, 0, e) < 0 || policy(o, &p, e) < 0 || app_store(a, e) < 0 || gc_run(a->store, &p, &r, e) < 0 ||
-	    prune_caches(a, &p, &c, e) < 0)
+	if (cmd_words(&cmd_prune, pos, 0, 0, e) < 0 || policy(o, &p, &s, e) < 0 || app_store(a, e) < 0 || (s.results && gc_run(a->store, &p, &r, e) < 0) ||
+	    (s.caches && prune_caches(a, &p, &r, &c, e) < 0))
 		return -1;
 	if ((r.trees || c.count) && !o->dry_run && imagestore_empty_trash(a, e) < 0)
 		return -1;
@@ -114,7 +133,7 @@ const struct cmd cmd_prune = {
 	.name = "prune",
 	.alias = "gc",
 	.help = "free space in the store",
-	.about = "Untagged images, and what no name, no step result within the limits and no running build needs, are removed; cache mounts only by --all or by age. Nothing is asked.",
+	.about = "Untagged images, and what no name, no step result within the limits and no running build needs, are removed; cache mounts only by --all, age, size or type. Nothing is asked.",
 	.opts = prune_table,
 	.opts_size = sizeof(struct prune_opts),
 	.flags = CMD_WORK,

@@ -108,6 +108,16 @@ is "$(caches)" "/one /two" "two cache mounts"
 status 0 "gc" "$KILN" gc
 status 0 "by age" "$KILN" prune --filter until=1h
 is "$(caches)" "/one /two" "young ones stay"
+status 0 "-a, by age" "$KILN" prune -a --filter until=1h
+is "$(caches)" "/one /two" "young ones stay even so"
+status 0 "all but cache mounts" "$KILN" prune -a --filter type=regular
+is "$(caches)" "/one /two" "they stay"
+built "again" m
+status 0 "only cache mounts" "$KILN" prune --filter type=exec.cachemount
+is "$(caches)" "" "they go"
+built "the same again" m
+is "$(grep -c ' cached$' <<<"$out")" 2 "and step results stay, then and by age"
+built "with cache mounts again" m --no-cache
 like "$("$KILN" prune -a --dry-run)" '2 cache mounts' "what would go"
 is "$(caches)" "/one /two" "and it stays"
 dockerfile h <<'EOF'
@@ -128,6 +138,47 @@ like "$("$KILN" prune -a --json)" '"caches": ?1' "afterwards it goes"
 is "$(caches)" "" "none is left"
 is "$(ls "$KILN_ROOT/cache" "$KILN_ROOT/trash" | grep -v : | tr -d '\n')" "" "nor anything of them"
 built "again" m
+# By size, least recently used first; what a killed prune has left: a note alone, a directory alone, one in trash/.
+dockerfile big <<'EOF'
+FROM busybox:1.35
+RUN --mount=type=cache,id=old,target=/c dd if=/dev/zero of=/c/f bs=1M count=8
+RUN --mount=type=cache,id=new,target=/c dd if=/dev/zero of=/c/f bs=1M count=8
+EOF
+ok "none but those" "$KILN" prune --filter type=exec.cachemount
+built "large ones" big
+old=$(grep -lx '/*old' "$KILN_ROOT"/cache/*.id)
+touch -d '1 hour ago' "$old"
+status 0 "by size" "$KILN" prune --filter type=exec.cachemount --max-used-space 12MB
+is "$(caches)" "/new" "the one that was used last stays"
+built "as large again" big --no-cache
+mv "${old%.id}" "$KILN_ROOT/trash/0123456789abcdef0123456789abcdef"
+new=$(grep -lx '/*new' "$KILN_ROOT"/cache/*.id)
+rm "$new"
+status 0 "after a killed prune" "$KILN" prune -a
+is "$(ls -A "$KILN_ROOT/cache" "$KILN_ROOT/trash" | grep -v : | tr -d '\n')" "" "all is gone"
+
+# Several at once, beside steps that use theirs.
+dockerfile use <<'EOF'
+FROM busybox:1.35
+ARG me
+RUN --mount=type=cache,target=/c i=0; while [ $i -lt 8 ]; do echo $i > /c/$me || exit 9; sleep 0.1; [ "$(cat /c/$me)" = $i ] || exit 9; i=$((i+1)); done
+RUN --mount=type=cache,target=/c touch /c/x$me && sleep 0.3 && rm /c/x$me
+EOF
+pids=()
+for i in 1 2 3; do
+    (for _ in $(seq 10); do "$KILN" prune -a || echo "status $?"; sleep 0.1; done) >"$T/prune$i.log" 2>&1 &
+    pids+=($!)
+done
+for i in 1 2; do
+    (for k in 1 2; do "$KILN" build --progress=plain --no-cache --build-arg "me=$i$k" "$T/use" </dev/null || exit 1; done) >"$T/use$i.log" 2>&1 &
+    pids+=($!)
+done
+rc=
+for p in "${pids[@]}"; do
+    wait "$p"
+    rc+=$?
+done
+is "$rc$(grep -h 'status\|error' "$T"/prune?.log)" 00000 "prunes and steps do not disturb each other" || diag "$(tail -n 15 "$T"/use?.log "$T"/prune?.log)"
 status 0 "check" "$KILN" check
 status 0 "du" "$KILN" du
 
