@@ -35,7 +35,6 @@ struct gc {
 	struct wanted w;
 	struct record *record;
 	size_t nrecord, cap;
-	struct buf met;                  /* s->met */
 	int64_t now;
 };
 
@@ -44,8 +43,8 @@ static void gc_clear(struct gc *g)
 	for (size_t i = 0; i < g->nrecord; i++)
 		free(g->record[i].path);
 	free(g->record);
-	g->s->met = NULL;
-	buf_free(&g->met);
+	buf_free(&g->s->met);
+	g->s->met = (struct buf){ 0 };
 	wanted_clear(&g->w);
 }
 
@@ -285,7 +284,7 @@ static int sweep_synced(void *arg, const char *path, const char *name, const str
 	struct gc *g = arg;
 	size_t uncounted = 0;
 
-	if (strcmp(name, g->s->boot) == 0 || memmem(g->met.p, g->met.n, name, strlen(name)))
+	if (strcmp(name, g->s->boot) == 0 || memmem(g->s->met.p, g->s->met.n, name, strlen(name)))
 		return 0;
 	return drop(g, path, (uint64_t)st->st_size, &uncounted, e);
 }
@@ -324,7 +323,7 @@ static int sweep(struct gc *g, struct err **e)
 	     store_visit(s, "listings", sweep_listing, g, e) < 0 || store_visit(s, "info/blob", sweep_info, g, e) < 0 ||
 	     store_visit(s, "info/source", sweep_info, g, e) < 0 ||
 	     store_visit(s, "info/diff", sweep_info_folder, g, e) < 0 ||
-	     store_visit2(s, "layers", sweep_layer, g, e) < 0 || buf_ok(&g->met, "the list of boots", e) < 0 ||
+	     store_visit2(s, "layers", sweep_layer, g, e) < 0 || buf_ok(&s->met, "the list of boots", e) < 0 ||
 	     store_visit(s, "synced", sweep_synced, g, e) < 0))
 		return -1;
 	return lease_sweep(s, g->p->dry_run, &g->r->tmps, e);
@@ -355,9 +354,8 @@ int gc_run(struct store *s, const struct gc_policy *p, struct gc_result *ret, st
 	AUTO(gc_clear) struct gc g = { .s = s, .p = p, .r = &r, .now = time(NULL), .w.tagged_only = p->untagged };
 	AUTO(store_unlock) int lock = -1;
 
-	g.met = (struct buf)BUF_MAX(1 << 20);
-	buf_str(&g.met, "");
-	s->met = &g.met;
+	s->met = (struct buf)BUF_MAX(1 << 20);
+	buf_str(&s->met, "");
 	if (store_lock(s->fd, LOCK_EX, &lock, e) < 0 || wanted_collect(s, &g.w, e) < 0 ||
 	    store_visit2(s, "records", load_record, &g, e) < 0 || weigh(&g, e) < 0 || choose(&g, e) < 0 ||
 	    hold_blobs(&g, e) < 0 || sweep(&g, e) < 0)

@@ -104,8 +104,8 @@ static int64_t synced(struct store *s, const char *boot)
 
 static void meet(struct store *s, const char *boot)
 {
-	if (s->met && !memmem(s->met->p, s->met->n, boot, strlen(boot)))
-		buf_printf(s->met, "%s\n", boot);
+	if (s->met.max && !memmem(s->met.p, s->met.n, boot, strlen(boot)))
+		buf_printf(&s->met, "%s\n", boot);
 }
 
 bool stamp_good(struct store *s, const struct jval *body)

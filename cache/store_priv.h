@@ -28,7 +28,7 @@ struct store {
 	char boot[40];                   /* "" when there is none: then every commit is synced */
 	char seen_boot[40];              /* the last other boot looked up in synced/ */
 	int64_t seen_synced;
-	struct buf *met;                 /* of gc: the former boots of what is good, a line each; else NULL */
+	struct buf met;                  /* in gc: the former boots of what is good, a line each; else without a maximum */
 };
 
 /* The lease, made on first use. */
