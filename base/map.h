@@ -16,7 +16,7 @@ struct map {
 
 int map_open(int fd, struct map *ret, struct err **e);
 void map_clear(struct map *m);
-/* [from, to) of a mapped file is not needed for now; read again, it returns. Never of other memory, which would lose its bytes. */
+/* [from, to) of a mapped file may leave memory; what is read again returns. Never of other memory, which would lose its bytes. */
 void map_cool(const char *from, const char *to);
 /* Call step() with all of it, piece by piece, each a multiple of MAP_STRIDE but the last; mapped: the pieces are given back. */
 void map_each(struct slice s, bool mapped, void (*step)(void *arg, struct slice piece), void *arg);

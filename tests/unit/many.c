@@ -137,7 +137,7 @@ static int pick_all(struct store *s)
 	struct pack_req pack = { .dir = dir, .listing = true, .level = -1, .clamp_mtime = INT64_MAX, .fill_root = -1 };
 	struct pack_facts facts = { 0 };
 	struct listing *l = NULL;
-	struct digest d;
+	struct digest d, all;
 
 	if (listing_of_many(s, false, &l) < 0)
 		return -1;
@@ -147,7 +147,11 @@ static int pick_all(struct store *s)
 	pack.src = picked_entries(p, NULL, NULL);
 	if (pack_run(&pack, &facts, NULL) < 0 || picked_digest(p, NULL, NULL, NULL, UINT64_MAX, &d, NULL) != 0)
 		return -1;
-	return facts.entries >= DIRS * (EACH + 1) ? 0 : -1;
+	AUTO(entries_drop) struct entries *same = picked_entries(p, NULL, NULL);
+	AUTO(sink_free) struct sink *content = content_sink_new(&all);
+	if (facts.entries < DIRS * (EACH + 1) || entries_pump(same, &content, 1, NULL, NULL) < 0)
+		return -1;
+	return digest_equal(&d, &all) ? 0 : -1;
 }
 
 static int stat_all(struct store *s)

@@ -31,14 +31,37 @@ static void only_statcache(struct store *s, char ret[96])
 	at_names_clear(&n);
 }
 
-int main(void)
+/* ---- FILES files, each with the digest of its number; those of even number are looked up in every run */
+
+enum { FILES = 3000 };
+
+static struct digest numbered(uint64_t i)
 {
-	struct store *s = tmpstore_open();
+	char text[32];
+
+	snprintf(text, sizeof(text), "%ju", (uintmax_t)i);
+	return tmpstore_digest(text);
+}
+
+static bool evens_known(struct statcache *c)
+{
+	bool all = true;
+
+	for (uint64_t i = 2; i < FILES; i += 2) {
+		struct stat st = example(i, (int64_t)i);
+		struct digest want = numbered(i), got;
+
+		all = all && statcache_get(c, &st, &got) && digest_equal(&got, &want);
+	}
+	return all;
+}
+
+static void remembered(struct store *s)
+{
 	struct statcache *c = NULL;
 	struct digest d = tmpstore_digest("content"), got;
 	struct stat st = example(1, 1000);
 	int64_t now = wall();
-	char path[96];
 
 	is_int(statcache_open(s, tmpstore_root, &c, NULL), 0, "open without a file");
 	ok(!statcache_get(c, &st, &got), "knows nothing");
@@ -46,31 +69,26 @@ int main(void)
 	is_int((long long)tmpstore_count(s, "stat"), 0, "really nothing");
 	statcache_put(c, &st, now, &d);
 	ok(statcache_get(c, &st, &got) && digest_equal(&got, &d), "remembers at once");
-	for (uint64_t i = 2; i < 3000; i++) {
-		char text[32];
+	for (uint64_t i = 2; i < FILES; i++) {
 		struct stat more = example(i, (int64_t)i);
+		struct digest each = numbered(i);
 
-		snprintf(text, sizeof(text), "%ju", (uintmax_t)i);
-		struct digest each = tmpstore_digest(text);
 		statcache_put(c, &more, now, &each);
 	}
 	is_int(statcache_save(c, NULL), 0, "save");
 	statcache_close(c);
+}
+
+static void trusted(struct store *s)
+{
+	struct statcache *c = NULL;
+	struct digest d = tmpstore_digest("content"), got;
+	struct stat st = example(1, 1000), changed = st;
+	int64_t now = wall();
 
 	statcache_open(s, tmpstore_root, &c, NULL);
 	ok(statcache_get(c, &st, &got) && digest_equal(&got, &d), "remembers across runs");
-	bool all = true;
-	for (uint64_t i = 2; i < 3000; i++) {
-		char text[32];
-		struct stat more = example(i, (int64_t)i);
-
-		snprintf(text, sizeof(text), "%ju", (uintmax_t)i);
-		struct digest each = tmpstore_digest(text);
-		all = all && (i % 2 || (statcache_get(c, &more, &got) && digest_equal(&got, &each)));
-	}
-	ok(all, "every one of 3,000");
-
-	struct stat changed = st;
+	ok(evens_known(c), "every one of 3,000");
 	changed.st_size++;
 	ok(!statcache_get(c, &changed, &got), "another size is not trusted");
 	changed = st;
@@ -97,17 +115,29 @@ int main(void)
 	struct stat future = example(5002, now / 1000000000 + 1000);
 	statcache_put(c, &future, now, &d);
 	ok(!statcache_get(c, &future, &got), "a ctime in the future is not trusted");
-
 	is_int(statcache_save(c, NULL), 0, "save again");
 	statcache_close(c);
-	statcache_open(s, tmpstore_root, &c, NULL);
+}
+
+static void forgotten(struct store *s)
+{
+	struct statcache *c = NULL;
 	struct stat odd = example(3, 3), even = example(4, 4);
+	struct digest got;
+
+	statcache_open(s, tmpstore_root, &c, NULL);
 	ok(statcache_get(c, &even, &got) && !statcache_get(c, &odd, &got), "what was not looked up in a run is forgotten");
 	statcache_close(c);
+}
 
-	/* A real file. */
-	tmpstore_write(s, "cache/file", "one");
+static void real_file(struct store *s)
+{
 	AUTO(fd_closep) int dir = at_open_store(s->fd, "cache", O_PATH | O_DIRECTORY, 0, NULL);
+	struct statcache *c = NULL;
+	struct digest d = tmpstore_digest("content"), got;
+	struct stat st;
+
+	tmpstore_write(s, "cache/file", "one");
 	nanosleep(&(struct timespec){ .tv_nsec = 60000000 }, NULL);
 	statcache_open(s, tmpstore_root, &c, NULL);
 	at_stat(dir, "file", &st, NULL);
@@ -116,32 +146,58 @@ int main(void)
 	tmpstore_write(s, "cache/file", "two");
 	at_stat(dir, "file", &st, NULL);
 	ok(!statcache_get(c, &st, &got), "and not trusted after a change of the same size");
+	ok(evens_known(c), "the others still are");
 	statcache_save(c, NULL);
 	statcache_close(c);
+}
+
+/* Whatever of them it still knows has the right digest. */
+static bool tells_lies(struct statcache *c)
+{
+	bool lies = false;
+
+	for (uint64_t i = 2; i < FILES; i += 2) {
+		struct stat st = example(i, (int64_t)i);
+		struct digest want = numbered(i), got;
+
+		lies = lies || (statcache_get(c, &st, &got) && !digest_equal(&got, &want));
+	}
+	return lies;
+}
+
+static void damaged(struct store *s)
+{
+	AUTO(buf_freep) struct buf whole = BUF_MAX(64 << 20);
+	bool survived = true, lied = false;
+	char path[96];
 
 	only_statcache(s, path);
-	AUTO(buf_freep) struct buf whole = BUF_MAX(64 << 20);
 	at_read(s->fd, path, &whole, NULL);
-	ok(whole.n > 100, "the file is there");
-	bool survived = true, lied = false;
-	struct digest want = tmpstore_digest("4");
+	ok(whole.n > 1000, "the file is there");
 	for (int i = 0; i < 200; i++) {
-		int fd = at_open_store(s->fd, path, O_WRONLY | O_TRUNC, 0, NULL);
-		size_t n = whole.n;
+		AUTO(fd_closep) int fd = at_open_store(s->fd, path, O_WRONLY | O_TRUNC, 0, NULL);
 		size_t at = ((size_t)i * 7919 * 13) % whole.n;
+		struct statcache *c = NULL;
 
-		if (i % 3 == 0)
-			n = at;
 		whole.p[at] ^= 0x55;
-		if (fd_write_all(fd, whole.p, n, NULL) < 0)
-			return 1;
+		survived = survived && fd_write_all(fd, whole.p, i % 3 ? whole.n : at, NULL) == 0;
 		whole.p[at] ^= 0x55;
-		close(fd);
 		survived = survived && statcache_open(s, tmpstore_root, &c, NULL) == 0;
-		lied = lied || (statcache_get(c, &even, &got) && !digest_equal(&got, &want));
+		lied = lied || tells_lies(c);
 		statcache_close(c);
 	}
 	ok(survived && !lied, "200 damaged files: none fails, none lies");
+}
+
+int main(void)
+{
+	struct store *s = tmpstore_open();
+
+	remembered(s);
+	trusted(s);
+	forgotten(s);
+	real_file(s);
+	damaged(s);
 	store_close(s);
 	tmpstore_remove();
 	return done_testing();
