@@ -243,28 +243,38 @@ static void json_or_null(struct buf *out, const char *name, const char *s)
 		buf_str(out, "null");
 }
 
-/* "Dockerfile:7:12" apart; without a column it is the whole line. */
-static void where_json(struct buf *out, const char *where)
+void err_where_apart(const struct err *e, struct slice *file, unsigned *line, unsigned *column)
 {
 	uint64_t v[2] = { 0 };
-	struct slice file = slice_of(where ? where : "");
 	size_t n = 0;
 
-	for (size_t i = file.n; i-- > 0 && n < 2;) {
-		if (file.p[i] != ':')
+	*file = slice_of(e && e->where ? e->where : "");
+	/* From the end: a name may hold colons and digits. */
+	for (size_t i = file->n; i-- > 0 && n < 2;) {
+		if (file->p[i] != ':')
 			continue;
-		if (!slice_u64(slice_skip(file, i + 1), &v[n]))
+		if (!slice_u64(slice_skip(*file, i + 1), &v[n]))
 			break;
-		file.n = i;
+		file->n = i;
 		n++;
 	}
-	if (!n)
+	*line = (unsigned)v[n == 2];
+	*column = n == 2 ? (unsigned)v[0] : 0;
+}
+
+static void where_json(struct buf *out, const struct err *e)
+{
+	unsigned line, column;
+	struct slice file;
+
+	err_where_apart(e, &file, &line, &column);
+	if (!line)
 		return;
 	buf_str(out, ",\"file\":");
 	buf_json(out, file);
-	buf_printf(out, ",\"line\":%ju", (uintmax_t)v[n - 1]);
-	if (n == 2)
-		buf_printf(out, ",\"column\":%ju", (uintmax_t)v[0]);
+	buf_printf(out, ",\"line\":%u", line);
+	if (column)
+		buf_printf(out, ",\"column\":%u", column);
 }
 
 void err_json(const struct err *e, struct buf *out)
@@ -279,7 +289,7 @@ void err_json(const struct err *e, struct buf *out)
 	}
 	buf_char(out, ']');
 	json_or_null(out, "where", e->where);
-	where_json(out, e->where);
+	where_json(out, e);
 	json_or_null(out, "hint", e->hint);
 	buf_char(out, '}');
 }

@@ -49,6 +49,7 @@ int err_errnum(const struct err *e);              /* errno of the cause, or 0 */
 int err_status(const struct err *e);              /* exit status */
 bool err_placed(const struct err *e);
 const char *err_where(const struct err *e);       /* "Dockerfile:7:12", NULL when it has no place */
+void err_where_apart(const struct err *e, struct slice *file, unsigned *line, unsigned *column);        /* 0: it says nothing */
 const char *err_text(const struct err *e);        /* outermost sentence */
 const char *err_cause(const struct err *e);       /* innermost sentence */
 

@@ -43,27 +43,6 @@ char *check_message(const struct err *error)
 	return strcmp(text, cause) == 0 ? mem_str(text) : mem_printf("%s: %s", text, cause);
 }
 
-void check_place(const struct err *error, unsigned *line, unsigned *column)
-{
-	const char *where = err_where(error), *p = where ? where + strlen(where) : NULL;
-	unsigned n[2] = { 0 };
-	size_t count = 0;
-
-	/* From the end: a name may hold colons and digits. */
-	while (p && count < 2) {
-		const char *digits = p;
-
-		while (digits > where && digits[-1] >= '0' && digits[-1] <= '9')
-			digits--;
-		if (digits == p || digits == where || digits[-1] != ':')
-			break;
-		n[count++] = (unsigned)strtoul(digits, NULL, 10);
-		p = digits - 1;
-	}
-	*line = count == 2 ? n[1] : n[0];
-	*column = count == 2 ? n[0] : 0;
-}
-
 /* ---- text */
 
 static void check_text(const struct check *c, struct buf *out)
@@ -93,10 +72,11 @@ static struct jval *error_json(const struct err *error)
 {
 	struct jval *o = jval_obj();
 	AUTO(mem_freep) char *both = check_message(error);
-	unsigned line = 0, column = 0;
+	unsigned line, column;
+	struct slice file;
 
 	jval_set_str(o, "message", both);
-	check_place(error, &line, &column);
+	err_where_apart(error, &file, &line, &column);
 	if (line)
 		jval_set(o, "location", call_location(line, line));
 	return o;

@@ -22,8 +22,6 @@ int check_parse_errors(const struct build_req *r, const char *name, struct slice
 struct jval *sarif_log(const struct check *c);                                         /* build/sarif.c */
 /* Text and cause in one sentence. new */
 char *check_message(const struct err *error);
-/* Of "name:line[:column]" in *error: 0 where it says nothing. */
-void check_place(const struct err *error, unsigned *line, unsigned *column);
 
 struct jval *call_location(unsigned line, unsigned end);
 struct jval *call_sources(const char *name, struct slice text);

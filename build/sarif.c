@@ -82,9 +82,10 @@ static struct jval *region_of(const struct check *c, const struct lint_finding *
 static struct jval *error_region(const struct err *error)
 {
 	struct jval *o = jval_obj();
-	unsigned line = 0, column = 0;
+	unsigned line, column;
+	struct slice file;
 
-	check_place(error, &line, &column);
+	err_where_apart(error, &file, &line, &column);
 	jval_set_int(o, "startLine", line ? line : 1);
 	if (column)
 		jval_set_int(o, "startColumn", column);

@@ -22,7 +22,8 @@ struct box {
 	int root;                        /* the step's root, O_PATH */
 	int proc;                        /* where /proc goes, O_PATH */
 	int null;                        /* the host's /dev/null, verified */
-	char **stack;                    /* the root's lowers, bottom first: the seed, then what the image has */
+	char *seed;                      /* what every root has to mount on, as a layer below the image's */
+	const char **stack;              /* the root's lowers, bottom first: the seed, then what the image has */
 	size_t nstack;
 	int *lower;                      /* the same, O_PATH: as soon as they are mounted, others may rename them */
 	unsigned nfile;

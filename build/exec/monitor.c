@@ -76,23 +76,23 @@ static int make_seed(struct box *b, struct err **e)
 {
 	static const char *const dirs[] = { "dev", "proc", "sys", "etc" }, *const files[] = { "etc/resolv.conf", "etc/hosts" };
 	AUTO(fd_closep) int seed = -1;
-	int rc = at_try_store(b->store, b->stack[0], O_PATH | O_DIRECTORY, &seed, e);
+	int rc = at_try_store(b->store, b->seed, O_PATH | O_DIRECTORY, &seed, e);
 
 	if (rc != AT_MISSING)
 		return rc;
-	if (at_mkdirs(b->store, b->stack[0], 0755, e) < 0)
+	if (at_mkdirs(b->store, b->seed, 0755, e) < 0)
 		return -1;
-	seed = at_open_store(b->store, b->stack[0], O_PATH | O_DIRECTORY, 0, e);
+	seed = at_open_store(b->store, b->seed, O_PATH | O_DIRECTORY, 0, e);
 	if (seed < 0)
 		return -1;
 	for (size_t i = 0; i < countof(dirs); i++)
 		if (mkdirat(seed, dirs[i], 0755) < 0 && errno != EEXIST)
-			return err_errno(e, ERR_HOST, errno, "cannot make '%s/%s'", b->stack[0], dirs[i]);
+			return err_errno(e, ERR_HOST, errno, "cannot make '%s/%s'", b->seed, dirs[i]);
 	for (size_t i = 0; i < countof(files); i++) {
 		AUTO(fd_closep) int fd = openat(seed, files[i], O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
 
 		if (fd < 0)
-			return err_errno(e, ERR_HOST, errno, "cannot make '%s/%s'", b->stack[0], files[i]);
+			return err_errno(e, ERR_HOST, errno, "cannot make '%s/%s'", b->seed, files[i]);
 	}
 	return 0;
 }
@@ -137,7 +137,7 @@ static int mount_root(struct box *b, struct err **e)
 	const struct run_spec *s = b->spec;
 	AUTO(mem_freep) char *fs = mem_printf("%s/fs", s->snap);
 	AUTO(mem_freep) char *work = mem_printf("%s/work", s->snap);
-	struct snap_mount m = { b->store, (const char *const *)b->stack, b->nstack, fs, work, b->at, NULL };
+	struct snap_mount m = { b->store, b->stack, b->nstack, fs, work, b->at, NULL };
 	pid_t server = 0;
 
 	b->lower = mem_array(b->nstack, sizeof(*b->lower));
@@ -164,9 +164,10 @@ static void stack_layers(struct box *b)
 	const struct run_spec *s = b->spec;
 
 	b->stack = mem_array(s->nlower + 1, sizeof(*b->stack));
-	b->stack[b->nstack++] = mem_printf("%.*s/seed", (int)(strrchr(s->snap, '/') - s->snap), s->snap);
+	b->seed = mem_printf("%.*s/seed", (int)(strrchr(s->snap, '/') - s->snap), s->snap);
+	b->stack[b->nstack++] = b->seed;
 	for (size_t i = 0; i < s->nlower; i++)
-		b->stack[b->nstack++] = mem_str(s->lower[i]);
+		b->stack[b->nstack++] = s->lower[i];
 }
 
 static int build_box(struct box *b, struct err **e)
@@ -345,7 +346,7 @@ static int leave_box(struct box *b, struct err **e)
 	const struct run_spec *s = b->spec;
 	AUTO(mem_freep) char *fs = mem_printf("%s/fs", s->snap);
 	AUTO(mem_freep) char *work = mem_printf("%s/work", s->snap);
-	struct snap_mount m = { -1, (const char *const *)b->stack, b->nstack, fs, work, b->at, b->lower };
+	struct snap_mount m = { -1, b->stack, b->nstack, fs, work, b->at, b->lower };
 	AUTO(fd_closep) int store = -1;
 
 	end_helpers(b);
@@ -373,8 +374,7 @@ static void box_clear(struct box *b)
 	user_clear(&b->user);
 	free(b->at);
 	free(b->server);
-	for (size_t i = 0; i < b->nstack; i++)
-		free(b->stack[i]);
+	free(b->seed);
 	free(b->stack);
 	free(b->lower);              /* the descriptors go with the process */
 	free(b->helper);
