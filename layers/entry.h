@@ -84,7 +84,8 @@ int entry_path_cmp(const char *a, const char *b);
 /* Clean an archive name (strip "/", "./", "//"); -1 for NUL, "..", a component over 255, a path over 4,095. */
 int entry_path_clean(struct slice name, bool clamp_dotdot, struct buf *out, struct err **e);
 
-/* What picked_digest() has to equal, and tests compare with: the digest of what a COPY selects (spec/dockerfile.md 17.2): type, mode, owner, size, content or link, xattrs; not times. */
+/* The digest of what a COPY selects (spec/dockerfile.md 17.2): type, mode, owner, size, content or link, xattrs; not times. It reads what
+ * picked_digest() remembers: tests hold the two against each other. */
 struct sink *content_sink_new(struct digest *ret);
 /* One entry of that digest: who knows what a file holds (the stat cache) gets the same result without reading it. content: of an
  * ENTRY_FILE, else NULL. Entries in layer order; parents add nothing. */
