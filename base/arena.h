@@ -16,10 +16,10 @@ struct arena {
 	size_t heap, warm;               /* bytes in the heap; in blocks of the file since the last arena_cool() */
 };
 
-void *arena_alloc(struct arena *a, size_t n);                 /* zeroed, aligned for any type */
+void *arena_alloc(struct arena *a, size_t n) NEVER_NULL;      /* zeroed, aligned for any type */
 void *arena_dup(struct arena *a, const void *p, size_t n);
-char *arena_str(struct arena *a, struct slice s);             /* NUL-terminated copy */
-char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF(2, 3);
+char *arena_str(struct arena *a, struct slice s) NEVER_NULL;  /* NUL-terminated copy */
+char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF(2, 3) NEVER_NULL;
 struct slice arena_slice(struct arena *a, struct slice s);    /* copied bytes, also NUL-terminated */
 void arena_clear(struct arena *a);
 /* A mapped file lives as long as the arena. */

@@ -14,12 +14,14 @@
 
 #define BANNED(fn, instead) extern __typeof__(fn) fn __attribute__((unavailable(instead)))
 
-/* No bound on what they write. */
+/* No bound on what they write. With _FORTIFY_SOURCE clang has them inline, where an attribute comes too late; gcc sees every file, too. */
+#if !defined(__clang__) || !defined(_FORTIFY_SOURCE)
 BANNED(strcpy, "use mem_str, buf_str or memcpy with a known size");
 BANNED(strcat, "use buf_str");
 BANNED(strncat, "use buf_add");
 BANNED(sprintf, "use snprintf, buf_printf or mem_printf");
 BANNED(vsprintf, "use vsnprintf or buf_vprintf");
+#endif
 
 /* Hidden state, or no way to see a failure. */
 BANNED(strtok, "use slice_cut");

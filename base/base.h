@@ -19,6 +19,8 @@
 	})
 
 #define countof(a) (sizeof(a) / sizeof((a)[0]))
+/* Of what p points at, also where these are pointers again: there sizeof(*p) looks like a mistake to those who check. */
+#define elem_size(p) sizeof(__typeof__(*(p)))
 #define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
 
 /* True on overflow, like C23 <stdckdint.h>. */
@@ -27,4 +29,5 @@
 #define ckd_mul(ret, a, b) __builtin_mul_overflow(a, b, ret)
 
 #define PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define NEVER_NULL __attribute__((returns_nonnull))
 #define MUST_USE __attribute__((warn_unused_result))

@@ -560,8 +560,8 @@ static int send_request(int sock, const struct frame *f, const int *fds, size_t 
 	if (nfds > 0) {
 		h.msg_control = control.room;
 		h.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
-		*CMSG_FIRSTHDR(&h) = (struct cmsghdr){ CMSG_LEN(sizeof(int) * nfds), SOL_SOCKET, SCM_RIGHTS };
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&h)), fds, nfds * sizeof(int));
+		control.align = (struct cmsghdr){ CMSG_LEN(sizeof(int) * nfds), SOL_SOCKET, SCM_RIGHTS };
+		memcpy(CMSG_DATA(&control.align), fds, nfds * sizeof(int));
 	}
 	if (sendmsg(sock, &h, MSG_NOSIGNAL) != sizeof(*f))
 		return err_errno(e, ERR_HOST, errno, "cannot hand over a job");

@@ -6,14 +6,14 @@
 #pragma once
 #include "base/base.h"
 
-void *mem_alloc(size_t n);                       /* uninitialised */
-void *mem_zalloc(size_t n);                      /* zeroed */
-void *mem_array(size_t n, size_t size);          /* zeroed; overflow is out of memory */
-void *mem_grow(void *p, size_t n, size_t size);  /* realloc to n elements of size */
+void *mem_alloc(size_t n) NEVER_NULL;            /* uninitialised */
+void *mem_zalloc(size_t n) NEVER_NULL;           /* zeroed */
+void *mem_array(size_t n, size_t size) NEVER_NULL;            /* zeroed; overflow is out of memory */
+void *mem_grow(void *p, size_t n, size_t size) NEVER_NULL;    /* realloc to n elements of size */
 void *mem_dup(const void *p, size_t n);
 char *mem_str(const char *s);                    /* NULL gives NULL */
-char *mem_strn(const char *s, size_t n);
-char *mem_printf(const char *fmt, ...) PRINTF(1, 2);
+char *mem_strn(const char *s, size_t n) NEVER_NULL;
+char *mem_printf(const char *fmt, ...) PRINTF(1, 2) NEVER_NULL;
 void mem_freep(void *pp);                        /* for AUTO: frees *(void **)pp */
 void mem_wipe(void *p, size_t n);                /* explicit_bzero */
 
@@ -27,6 +27,6 @@ void mem_out(size_t n) __attribute__((noreturn));
 	do {                                                                        \
 		if ((n) >= (cap)) {                                                 \
 			(cap) = (cap) ? (cap) * 2 : 8;                              \
-			(ptr) = mem_grow((ptr), (cap), sizeof(*(ptr)));             \
+			(ptr) = mem_grow((ptr), (cap), elem_size(ptr));              \
 		}                                                                   \
 	} while (0)

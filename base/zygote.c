@@ -56,8 +56,8 @@ int zygote_send(int ctl, const struct zygote_msg *msg, int fd, struct err **e)
 	if (fd >= 0) {
 		h.msg_control = control.room;
 		h.msg_controllen = sizeof(control.room);
-		*CMSG_FIRSTHDR(&h) = (struct cmsghdr){ CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&h)), &fd, sizeof(fd));
+		control.align = (struct cmsghdr){ CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
+		memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
 	}
 	while (sendmsg(ctl, &h, MSG_NOSIGNAL) < 0)
 		if (errno != EINTR)

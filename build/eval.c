@@ -350,9 +350,9 @@ int eval_from(struct eval *ev, const struct instr *in, struct step *s, const cha
 	rc = to ? from_stage(ev, in, to, at, what, t, e) : from_outside(ev, in, name, at, t, e);
 	if (rc < 0)
 		return -1;
-	reads = arena_alloc(&p->arena, (s->nreads + 1) * sizeof(*reads));
+	reads = arena_alloc(&p->arena, (s->nreads + 1) * elem_size(reads));
 	if (s->nreads)
-		memcpy(reads, s->reads, s->nreads * sizeof(*reads));
+		memcpy(reads, s->reads, s->nreads * elem_size(reads));
 	reads[s->nreads++] = t;
 	s->reads = reads;
 	*ret = t;
@@ -488,7 +488,7 @@ int eval_hidden(struct eval *ev, const struct instr *in, const char *from, const
 	ps->platform = ev->stage->platform;
 	ps->hidden = true;
 	ps->no_cache = ev->stage->no_cache;
-	ps->instr = arena_dup(&p->arena, &copy, sizeof(copy));
+	ps->instr = arena_dup(&p->arena, &copy, elem_size(&copy));
 	ps->ninstr = 1;
 	MEM_ROOM(p->hidden, p->nhidden, p->hiddencap);
 	p->hidden[p->nhidden++] = ps;

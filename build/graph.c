@@ -131,7 +131,7 @@ static int cycle_from(struct plan *p, struct pstage *start, struct visit *stack,
 
 int graph_cycles(struct plan *p, struct err **e)
 {
-	struct visit *stack = mem_array(p->nstage + 1, sizeof(*stack));
+	struct visit *stack = mem_array(p->nstage + 1, elem_size(stack));
 	int rc = 0;
 
 	for (size_t i = 0; i < p->nstage; i++)
@@ -155,7 +155,7 @@ static void need(struct pstage *ps, const char *by, struct pstage **stack, size_
 
 void graph_reach(struct plan *p)
 {
-	struct pstage **stack = mem_array(p->nstage + 1, sizeof(*stack));
+	struct pstage **stack = mem_array(p->nstage + 1, elem_size(stack));
 	size_t n = 0;
 
 	/* What was needed before stays; its new edges are followed again. */

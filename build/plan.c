@@ -336,12 +336,12 @@ static int parse_triggers(struct pstage *ps, const char *const *text, size_t n, 
 
 	if (n == 0 || ps->ntrigger)
 		return 0;
-	all = arena_alloc(&p->arena, (n + ps->ninstr + 1) * sizeof(*all));
+	all = arena_alloc(&p->arena, (n + ps->ninstr + 1) * elem_size(all));
 	for (size_t i = 0; i < n; i++) {
 		if (file_parse_trigger(p->file, ps->st, text[i], &all[i], e) < 0)
 			return -1;
 	}
-	memcpy(all + n, ps->instr, ps->ninstr * sizeof(*all));
+	memcpy(all + n, ps->instr, ps->ninstr * elem_size(all));
 	ps->instr = all;
 	ps->ninstr += n;
 	ps->ntrigger = n;

@@ -10,7 +10,7 @@
 /* The layers of the chain, bottom first, their times into the history. Which blob each gets is up to the output. */
 static void add_layers(struct plan *p, struct pstage *ps, struct image *im)
 {
-	struct step **chain = mem_array(p->nstep + 1, sizeof(*chain));
+	struct step **chain = mem_array(p->nstep + 1, elem_size(chain));
 	size_t n = 0, entry = ps->base_history;
 
 	for (struct step *s = ps->last; s; s = s->parent)

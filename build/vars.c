@@ -1,6 +1,7 @@
 /* build/vars.c - variables with an index: an open hash table of places. What is set again leaves a gap, closed when the table grows. */
 #include "build/vars.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -44,6 +45,7 @@ static void make_room(struct vars *s)
 static void put(struct vars *s, struct arena *a, const char *key, const char *value, bool arg, bool move)
 {
 	make_room(s);
+	assert(s->v);
 	uint32_t *slot = slot_of(s, slice_of(key));
 	struct var *old = *slot ? &s->v[*slot - 1] : NULL;
 	struct var v = {

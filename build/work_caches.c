@@ -78,12 +78,11 @@ static int caches_find(struct caches *c, struct err **e)
 
 		if (strspn(*name, "0123456789abcdef") != DIGEST_HEX || at_stat(c->dir, *name, &st, NULL) != 0)
 			continue;
-		struct cache *last = c->n ? &c->cache[c->n - 1] : NULL;
-		if (!last || strncmp(last->name[0], *name, DIGEST_HEX) != 0) {
+		if (c->n == 0 || strncmp(c->cache[c->n - 1].name[0], *name, DIGEST_HEX) != 0) {
 			MEM_ROOM(c->cache, c->n, c->cap);
-			last = &c->cache[c->n++];
-			*last = (struct cache){ .name = name };
+			c->cache[c->n++] = (struct cache){ .name = name };
 		}
+		struct cache *last = &c->cache[c->n - 1];
 		last->n = (size_t)(name - last->name) + 1;
 		if (is_note(*name))
 			last->used = st.st_mtime;

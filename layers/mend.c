@@ -49,7 +49,7 @@ int mend_layer(int root, const struct listing *own, const struct view *lower, co
 		for (char *slash = strrchr(path, '/'); slash; slash = strrchr(path, '/')) {
 			*slash = '\0';
 			/* Neighbours share their parents: those were done just now. */
-			if (last.n >= strlen(path) && strncmp(last.p, path, strlen(path)) == 0 && (last.p[strlen(path)] == '\0' || last.p[strlen(path)] == '/'))
+			if (last.p && last.n >= strlen(path) && strncmp(last.p, path, strlen(path)) == 0 && (last.p[strlen(path)] == '\0' || last.p[strlen(path)] == '/'))
 				break;
 			int rc = mend_parent(root, own, lower, path, o, e);
 			if (rc != 0) {

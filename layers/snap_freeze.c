@@ -54,13 +54,11 @@ static mode_t lower_type(const struct walk *w, const char *name)
 									     w->path.n ? "/" : "", name);
 
 	for (size_t i = w->m->nlower; i-- > 0;) {
-		AUTO(fd_closep) int named = -1;
+		int held = w->m->lower_fd ? w->m->lower_fd[i] : -1;
+		AUTO(fd_closep) int named = held < 0 ? at_open_store(w->m->store, w->m->lower[i], O_PATH | O_DIRECTORY, 0, NULL) : -1;
 		AUTO(fd_closep) int fd = -1;
-		int lower = w->m->lower_fd ? w->m->lower_fd[i] : -1;
+		int lower = held < 0 ? named : held;
 		struct stat st;
-
-		if (lower < 0)
-			lower = named = at_open_store(w->m->store, w->m->lower[i], O_PATH | O_DIRECTORY, 0, NULL);
 		int rc = lower < 0 ? -1 : at_try_store(lower, path, O_PATH | O_NOFOLLOW, &fd, NULL);
 
 		if (rc < 0 || (rc == 0 && fstat(fd, &st) < 0))

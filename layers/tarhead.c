@@ -95,8 +95,10 @@ static int next_block(struct tarheads *t, const unsigned char **ret, struct err 
 
 	if (rc <= 0)
 		return rc;
-	if (t->n - t->at < BLOCK)
-		return bad(e, "the tar ends inside a block");
+	if (t->n - t->at < BLOCK) {
+		bad(e, "the tar ends inside a block");
+		return -1;
+	}
 	*ret = t->buffer + t->at;
 	t->at += BLOCK;
 	return 1;

@@ -123,11 +123,12 @@ static bool put_name(char *h, const char *path, size_t n)
 
 static void seal(char *h, uint32_t major, uint32_t minor)
 {
+	static const char magic[8] = { 'u', 's', 't', 'a', 'r', '\0', '0', '0' };
 	unsigned sum = 0;
 
 	octal(h + 329, 7, major);
 	octal(h + 337, 7, minor);
-	memcpy(h + 257, "ustar\00000", 8);
+	memcpy(h + 257, magic, sizeof(magic));
 	memset(h + 148, ' ', 8);
 	for (unsigned i = 0; i < BLOCK; i++)
 		sum += (unsigned char)h[i];

@@ -260,7 +260,7 @@ static void close_stage(struct parse *p, struct gather *g)
 {
 	if (!g->open)
 		return;
-	g->open->instr = arena_dup(p->arena, g->instr, g->ninstr * sizeof(*g->instr));
+	g->open->instr = arena_dup(p->arena, g->instr, g->ninstr * elem_size(g->instr));
 	g->open->ninstr = g->ninstr;
 	g->ninstr = 0;
 	g->open = NULL;
@@ -358,9 +358,9 @@ static void keep(struct parse *p, const struct gather *g)
 {
 	struct file *f = p->file;
 
-	f->global = arena_dup(p->arena, g->global, g->nglobal * sizeof(*g->global));
+	f->global = arena_dup(p->arena, g->global, g->nglobal * elem_size(g->global));
 	f->nglobal = g->nglobal;
-	f->stage = arena_dup(p->arena, g->stage, g->nstage * sizeof(*g->stage));
+	f->stage = arena_dup(p->arena, g->stage, g->nstage * elem_size(g->stage));
 	f->nstage = g->nstage;
 	f->notes = arena_dup(p->arena, g->note, g->nnote * sizeof(*g->note));
 	f->nnotes = g->nnote;

@@ -199,6 +199,13 @@ struct wait {
 	bool cancelled, timed_out, killed;
 };
 
+static void wait_clear(struct wait *w)
+{
+	buf_free(&w->said);
+	fd_closep(&w->pidfd);
+	fd_closep(&w->status);
+}
+
 static void wait_kill(struct wait *w)
 {
 	/* Process 1: everything in its namespace goes with it. */
@@ -291,14 +298,14 @@ static int wait_result(struct wait *w, struct run_result *r, struct err **e)
 static int run_payload(struct box *b, const int out[2], struct run_result *r, struct err **e)
 {
 	AUTO(fd_closep) int far = -1;
-	AUTO(buf_freep) struct buf said = BUF_MAX(MESSAGE_MAX + sizeof(struct payload_message));
-	struct wait w = { .pidfd = -1, .status = -1 };
+	AUTO(wait_clear) struct wait w = {
+		.pidfd = -1, .status = -1, .said = BUF_MAX(MESSAGE_MAX + sizeof(struct payload_message)),
+	};
 	int st[2] = { -1, -1 }, rc;
 
 	if (fd_pipe(st, e) < 0)
 		return -1;
 	far = st[1];
-	w.said = said;
 	w.status = st[0];
 	if (b->spec->timeout_s)
 		w.deadline = clock_ns() + (int64_t)b->spec->timeout_s * 1000000000;
@@ -310,7 +317,6 @@ static int run_payload(struct box *b, const int out[2], struct run_result *r, st
 	if (w.pid < 0) {
 		int code = errno;
 
-		fd_closep(&w.status);
 		err_errno(e, ERR_HOST, code, "cannot create the step's pid namespace");
 		return code == ENOSPC ? err_hint(e, "raise user.max_pid_namespaces") : -1;
 	}
@@ -321,9 +327,6 @@ static int run_payload(struct box *b, const int out[2], struct run_result *r, st
 		kill(w.pid, SIGKILL);
 	if (wait_result(&w, r, rc < 0 ? NULL : e) < 0)
 		rc = -1;
-	said = w.said;
-	fd_closep(&w.pidfd);
-	fd_closep(&w.status);
 	return rc;
 }
 

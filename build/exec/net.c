@@ -47,12 +47,10 @@ static int netns_file(struct box *b, char **ret, struct err **e)
 
 	if (mount < 0)
 		return -1;
+	*ret = mem_printf("%s/%s", b->at, name);
 	if (file < 0)
 		return err_errno(e, ERR_HOST, errno, "cannot make a file for the network namespace");
-	if (mnt_attach(mount, file, "the network namespace", e) < 0)
-		return -1;
-	*ret = mem_printf("%s/%s", b->at, name);
-	return 0;
+	return mnt_attach(mount, file, "the network namespace", e);
 }
 
 static bool has_route(void)

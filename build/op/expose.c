@@ -134,12 +134,12 @@ static int by_text(const void *a, const void *b)
 static int expose_words(struct expose *x, struct err **e)
 {
 	const struct instr *in = x->in;
-	const struct word **word = arena_alloc(x->ev->arena, in->narg * sizeof(*word));
+	const struct word **word = arena_alloc(x->ev->arena, in->narg * elem_size(word));
 
 	/* Sorted before expansion: a quirk that shows in the history. */
 	for (size_t i = 0; i < in->narg; i++)
 		word[i] = &in->arg[i];
-	qsort(word, in->narg, sizeof(*word), by_text);
+	qsort(word, in->narg, elem_size(word), by_text);
 	for (size_t i = 0; i < in->narg; i++) {
 		const char **v;
 		size_t n;

@@ -191,7 +191,7 @@ int run_mounts_eval(struct eval *ev, const struct instr *in, struct run *r, stru
 			return -1;
 		r->nmount++;
 		m->at = f->value_at;
-		m->id = late(m) ? run_mount_id(ev, &m->o) : NULL;
+		m->id = run_mount_id(ev, &m->o);
 		if (m->o.type == MOUNT_SECRET)
 			secret_eval(ev, m);
 		else if (m->o.type == MOUNT_SSH)
@@ -209,13 +209,13 @@ int run_mounts_eval(struct eval *ev, const struct instr *in, struct run *r, stru
 static int context_tree(struct eval *ev, const struct instr *in, struct run *r, struct run_input *m, const char *from, struct err **e)
 {
 	struct tree_ref *t = arena_alloc(ev->arena, sizeof(*t));
-	struct tree_ref **reads = arena_alloc(ev->arena, (r->s->nreads + 1) * sizeof(*reads));
+	struct tree_ref **reads = arena_alloc(ev->arena, (r->s->nreads + 1) * elem_size(reads));
 
 	t->kind = TREE_STAGE;
 	if (eval_hidden(ev, in, from, *m->source ? m->source : "/", "/x", ev->trigger ? in->at : m->at, &t->stage, e) < 0)
 		return -1;
 	if (r->s->nreads)
-		memcpy(reads, r->s->reads, r->s->nreads * sizeof(*reads));
+		memcpy(reads, r->s->reads, r->s->nreads * elem_size(reads));
 	reads[r->s->nreads++] = t;
 	r->s->reads = reads;
 	m->tree = t;
