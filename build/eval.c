@@ -374,11 +374,28 @@ static void begin_vars(struct eval *ev)
 	}
 }
 
+/* Nobody else wants to know the config of the stage that ps is built from: no other stage and no output. */
+static bool is_heir(const struct pstage *ps)
+{
+	const struct plan *p = ps->plan;
+
+	for (size_t i = 0; i < p->nstage; i++)
+		if (p->stage[i].parent == ps->parent && &p->stage[i] != ps)
+			return false;
+	return ps->parent != p->target;
+}
+
 static void begin_parent(struct pstage *ps)
 {
 	struct eval *ev = &ps->eval, *from = &ps->parent->eval;
 
-	image_copy(&ps->image, &ps->parent->image);
+	/* A config holds the history of all below: copied at each of n stages it would be read n times. */
+	if (is_heir(ps)) {
+		ps->image = ps->parent->image;
+		ps->parent->image = (struct image){ 0 };
+	} else {
+		image_copy(&ps->image, &ps->parent->image);
+	}
 	config_list_null(&ps->image, "OnBuild");
 	vars_copy(&ev->var, &from->var);
 	vars_copy(&ev->arg, &from->arg);

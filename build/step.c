@@ -126,8 +126,14 @@ int step_view(struct step *s, struct view **ret, struct err **e)
 
 	if (step_lower(s, &diff, &n, e) < 0)
 		return -1;
-	if (!ps->view)
+	if (!ps->view) {
 		ps->view = view_new();
+		/* A stage goes on where the one that it is built from ended: its layers are open. */
+		if (ps->parent && ps->parent->view) {
+			view_share(ps->view, ps->parent->view);
+			ps->nview = ps->parent->nview;
+		}
+	}
 	for (; ps->nview < n; ps->nview++) {
 		struct listing *l = NULL;
 		char path[80];

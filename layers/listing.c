@@ -17,6 +17,7 @@ struct listing {
 	const uint64_t *index;
 	struct xattr *xattr;
 	bool links;
+	size_t shared;                   /* views that have it, beside the first */
 	size_t *warm;                    /* of a large one: look-ups since pages were given back */
 };
 
@@ -138,9 +139,15 @@ int listing_open(int take_fd, struct listing **ret, struct err **e)
 	return 0;
 }
 
+struct listing *listing_share(struct listing *l)
+{
+	l->shared++;
+	return l;
+}
+
 void listing_close(struct listing *l)
 {
-	if (!l)
+	if (!l || (l->shared && l->shared--))
 		return;
 	map_clear(&l->map);
 	mem_freep(&l->warm);

@@ -17,6 +17,7 @@ struct sink *listing_sink_new(int fd);
 
 struct listing;
 int listing_open(int take_fd, struct listing **ret, struct err **e);
+struct listing *listing_share(struct listing *l);        /* once more: each is closed */
 void listing_close(struct listing *l);
 uint64_t listing_count(const struct listing *l);
 bool listing_links(const struct listing *l);             /* has it hard links? */
@@ -36,6 +37,7 @@ struct view;
 int listing_settle(const struct listing *l, const struct view *v, struct listing **ret, struct err **e);
 struct view *view_new(void);
 void view_push(struct view *v, struct listing *take);    /* on top of what is there */
+void view_share(struct view *v, const struct view *from);        /* the same: all of another one's layers */
 /* The topmost layer's entries get real paths, where it leans on links of the layers below (spec/oci.md 1.7). After each push of a stored one. */
 int view_settle(struct view *v, struct err **e);
 void view_free(struct view *v);

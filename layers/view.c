@@ -25,6 +25,12 @@ void view_push(struct view *v, struct listing *take)
 	v->layer[v->n++] = take;
 }
 
+void view_share(struct view *v, const struct view *from)
+{
+	for (size_t i = 0; i < from->n; i++)
+		view_push(v, listing_share(from->layer[i]));
+}
+
 bool view_links(const struct view *v, size_t layer)
 {
 	return listing_links(v->layer[layer]);

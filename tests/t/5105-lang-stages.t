@@ -245,6 +245,28 @@ w2 70:70
 w3 0:0
 w4 70:71
 EOT
+# ---- 5.3: what a stage passes on, to one stage, to several, and as the target; and very many stages, whose layers are opened once
+dockerfile heirs <<'EOT'
+FROM scratch AS base
+ENV A=base
+WORKDIR /w
+FROM base AS one
+ENV B=one
+FROM base AS two
+ENV B=two
+FROM two AS three
+ENV C=three
+FROM three AS four
+COPY --from=one / /x/
+EOT
+for s in "base A=base" "one A=base,B=one" "two A=base,B=two" "three A=base,B=two,C=three" "four A=base,B=two,C=three"; do
+    made "5.3 --target ${s% *}" heirs --target "${s% *}"
+    is "$(raw heirs | json - '",".join(v for v in d["config"]["Env"] if not v.startswith("PATH="))')" "${s#* }" "5.3 its environment"
+done
+mkdir -p "$T/long"
+python3 -c 'for i in range(380): print("FROM", f"s{i - 1}" if i else "scratch", "AS", f"s{i}\nENV N={i}\nWORKDIR /d{i}")' >"$T/long/Dockerfile"
+made "5 a chain of 380 stages" long
+is "$(raw long | json - '[len(d["rootfs"]["diff_ids"]), len(d["history"]), [v for v in d["config"]["Env"] if v[0] == "N"]]')" '[380, 760, ["N=379"]]' "5 has all of them"
 refused "6.2 an unknown group" 'unable to find group nosuch' <<<$'FROM busybox:1.35\nUSER 0:nosuch\nRUN true'
 refused "6.2 a name on an empty file system" 'invalid user index' <<<$'FROM scratch\nCOPY --chown=www Dockerfile /'
 registry_down
