@@ -1,0 +1,146 @@
+/* build/context/gitrun.c - the git program, disarmed (spec/threats.md D11, D12).
+ *
+ *   dir/home       empty: HOME and template directory of git
+ *   dir/tree       the repository and its checkout
+ */
+#include "build/context/gitrun.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "base/at.h"
+#include "base/mem.h"
+#include "base/proc.h"
+
+enum { GIT_TIMEOUT_MS = 30 * 60 * 1000, ARGS_MAX = 16 };
+
+/* "scheme://user:password@host/..." without the middle. */
+static char *without_userinfo(const char *remote)
+{
+	const char *from = strstr(remote, "://");
+
+	if (!from)
+		return mem_str(remote);
+	from += 3;
+	const char *end = from + strcspn(from, "/"), *at = memrchr(from, '@', (size_t)(end - from));
+	return at ? mem_printf("%.*s%s", (int)(from - remote), remote, at + 1) : mem_str(remote);
+}
+
+static void env_add(struct git *g, const char *name, const char *value)
+{
+	AUTO(mem_freep) char *line = mem_printf("%s=%s", name, value);
+
+	strs_add(&g->env, line);
+}
+
+/* Settings go by the environment: nothing of them is in argv, and no file has to be trusted. */
+static void env_config(struct git *g, size_t *n, const char *key, const char *value)
+{
+	AUTO(mem_freep) char *k = mem_printf("GIT_CONFIG_KEY_%zu", *n);
+	AUTO(mem_freep) char *v = mem_printf("GIT_CONFIG_VALUE_%zu", *n);
+
+	env_add(g, k, key);
+	env_add(g, v, value);
+	++*n;
+}
+
+static void env_configs(struct git *g)
+{
+	static const struct {
+		const char *key, *value;
+	} rows[] = {
+		{ "protocol.file.allow", "never" }, { "core.hooksPath", "/dev/null" }, { "core.fsmonitor", "false" },
+		{ "core.symlinks", "true" },        { "core.autocrlf", "false" },      { "transfer.fsckObjects", "true" },
+		{ "credential.helper", "" },        { "advice.detachedHead", "false" }, { "gc.auto", "0" },
+		{ "core.logAllRefUpdates", "false" },  /* a kept .git would tell who and where we are (W7) */
+	};
+	const struct git_req *r = g->r;
+	size_t n = 0;
+	char count[24];
+
+	for (size_t i = 0; i < countof(rows); i++)
+		env_config(g, &n, rows[i].key, rows[i].value);
+	env_config(g, &n, "remote.origin.url", r->ref->remote);
+	if (r->auth_header && strstr(r->ref->remote, "://")) {
+		const char *scheme = strstr(r->ref->remote, "://");
+		AUTO(mem_freep) char *key = mem_printf("http.%.*s://%s/.extraHeader", (int)(scheme - r->ref->remote), r->ref->remote, r->ref->host);
+		AUTO(mem_freep) char *value = mem_printf("Authorization: %s", r->auth_header);
+
+		env_config(g, &n, key, value);
+		mem_wipe(value, strlen(value));
+	}
+	snprintf(count, sizeof(count), "%zu", n);
+	env_add(g, "GIT_CONFIG_COUNT", count);
+}
+
+int git_init(struct git *g, const struct git_req *r, struct err **e)
+{
+	static const char *const pass[] = { "PATH",	   "http_proxy", "https_proxy", "all_proxy", "no_proxy",
+					    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY",	  "NO_PROXY" };
+	AUTO(mem_freep) char *home = mem_printf("%s/home", r->path);
+
+	*g = (struct git){ .r = r, .tree = -1 };
+	g->shown = without_userinfo(r->ref->remote);
+	g->program = proc_find("git");
+	if (!g->program) {
+		err_set(e, ERR_HOST, "'%s' needs the program git, which is not on PATH", g->shown);
+		return err_hint(e, "install git, or clone the repository and give its directory");
+	}
+	for (size_t i = 0; i < countof(pass); i++)
+		if (getenv(pass[i]))
+			env_add(g, pass[i], getenv(pass[i]));
+	env_add(g, "HOME", home);
+	env_add(g, "GIT_TEMPLATE_DIR", home);
+	env_add(g, "LANG", "C");
+	env_add(g, "GIT_TERMINAL_PROMPT", "0");
+	env_add(g, "GIT_CONFIG_NOSYSTEM", "1");
+	env_add(g, "GIT_CONFIG_GLOBAL", "/dev/null");
+	env_add(g, "GIT_ALLOW_PROTOCOL", "http:https:ssh:git");
+	env_add(g, "GIT_SSH_COMMAND", "ssh -o BatchMode=yes");
+	if (r->ssh_socket)
+		env_add(g, "SSH_AUTH_SOCK", r->ssh_socket);
+	env_configs(g);
+	if (at_mkdir(r->dir, "home", 0700, e) < 0 || at_mkdir(r->dir, "tree", 0755, e) < 0)
+		return -1;
+	g->tree = at_open_store(r->dir, "tree", O_RDONLY | O_DIRECTORY, 0, e);
+	return g->tree < 0 ? -1 : 0;
+}
+
+void git_clear(struct git *g)
+{
+	free(g->program);
+	free(g->shown);
+	/* It may hold a header with a secret. */
+	for (size_t i = 0; i < g->env.n; i++)
+		mem_wipe(g->env.v[i], strlen(g->env.v[i]));
+	strs_clear(&g->env);
+	fd_closep(&g->tree);
+}
+
+/* git with these words, in the tree. Its exit status; out may be NULL. */
+int git_try(struct git *g, const char *const *words, struct buf *out, struct buf *said, struct err **e)
+{
+	const char *argv[ARGS_MAX + 2] = { g->program };
+	struct proc_run p = { .argv = argv, .env = strs_null(&g->env), .dir = g->tree, .timeout_ms = GIT_TIMEOUT_MS, .out = out, .err = said };
+	size_t n = 1;
+
+	while (*words && n <= ARGS_MAX)
+		argv[n++] = *words++;
+	return proc_run(&p, e);
+}
+
+int git_said(struct git *g, const char *verb, const struct buf *said, struct err **e)
+{
+	AUTO(buf_freep) struct buf clean = BUF_MAX(4096);
+
+	buf_escaped(&clean, slice_trim(buf_view(said), " \n"), 1000);
+	return err_set(e, ERR_SOURCE, "git %s of '%s' failed: %s", verb, g->shown, clean.n ? clean.p : "no reason given");
+}
+
+int git_run(struct git *g, const char *const *words, struct buf *out, struct err **e)
+{
+	AUTO(buf_freep) struct buf said = BUF_MAX(64 << 10);
+	int rc = git_try(g, words, out, &said, e);
+
+	return rc <= 0 ? rc : git_said(g, words[0], &said, e);
+}
