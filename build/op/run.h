@@ -46,6 +46,11 @@ struct run {
 	struct watch *watch[2];
 };
 
+/* build/op/run_spec.c */
+int run_key(struct step *s, struct keyer *k, struct err **e);
+/* Packed. It may hold secrets: the caller wipes it. */
+int run_spec_of(struct run *r, struct buf *out, struct err **e);
+
 /* build/op/run_mounts.c */
 /* One --mount, expanded; its strings are the evaluation's. The id of a secret or an agent (8.6). */
 int run_mount_parse(struct eval *ev, const struct instr *in, const struct flag *f, struct mount_opts *ret, struct err **e);

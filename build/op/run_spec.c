@@ -1,0 +1,119 @@
+/* build/op/run_spec.c - everything that a RUN reads: in its key, and in the description that its worker gets (spec/dockerfile.md 17.3). */
+#include "base/mem.h"
+#include "build/op/run.h"
+#include "build/trees.h"
+
+/* ---- key (17.3) */
+
+/* The name of an --add-host NAME=IP, in lower case (14). */
+static char *host_name(const char *h)
+{
+	char *name = mem_strn(h, strcspn(h, "=:"));
+
+	for (char *c = name; *c; c++)
+		*c = (char)(*c >= 'A' && *c <= 'Z' ? *c + 32 : *c);
+	return name;
+}
+
+int run_key(struct step *s, struct keyer *k, struct err **e)
+{
+	const struct run *r = s->data;
+	const struct build_req *q = step_req(s);
+
+	if (r->argc == 0)
+		return err_set(e, ERR_STEP, "arguments are required");
+	key_u64(k, "number of arguments", r->argc);
+	for (size_t i = 0; i < r->argc; i++)
+		key_text(k, i + 1 == r->argc ? "argument" : "command", r->argv[i]);
+	if (r->script_name)
+		key_slice(k, "script", r->script);
+	for (size_t i = 0; i < r->nenv; i++) {
+		const char *eq = strchr(r->env[i], '=');
+		AUTO(mem_freep) char *name = mem_printf("variable %.*s", (int)(eq - r->env[i]), r->env[i]);
+
+		key_text(k, name, eq + 1);
+	}
+	key_text(k, "working directory", s->cwd);
+	key_text(k, "user", s->user);
+	key_text(k, "host name", r->hostname);
+	key_u64(k, "network", r->net);
+	key_u64(k, "security", r->insecure);
+	for (size_t i = 0; i < r->ndevice; i++)
+		key_text(k, "device", r->device[i]);
+	key_text(k, "platform", platform_text(&s->stage->platform).s);
+	key_u64(k, "size of /dev/shm", q->shm_size);
+	for (size_t i = 0; i < q->ulimits.n; i++)
+		key_text(k, "ulimit", q->ulimits.v[i]);
+	for (size_t i = 0; i < q->add_hosts.n; i++) {
+		AUTO(mem_freep) char *name = host_name(q->add_hosts.v[i]);
+
+		key_text(k, "extra host", name);
+	}
+	return run_mounts_key(s->data, k, e);
+}
+
+/* ---- the description */
+
+static void spec_root(struct step *s, struct run_spec *spec)
+{
+	struct step *done = s;
+	struct entry root;
+	struct view *v;
+	size_t layer;
+
+	while (done->parent && done->parent->state != STEP_DONE)
+		done = done->parent;
+	spec->root_mode = 0755;
+	if (step_view(done, &v, NULL) < 0 || view_find(v, "", &root, &layer) != 0)
+		return;
+	spec->root_mode = root.mode;
+	spec->root_uid = root.uid;
+	spec->root_gid = root.gid;
+}
+
+int run_spec_of(struct run *r, struct buf *out, struct err **e)
+{
+	struct step *s = r->s;
+	const struct build_req *q = step_req(s);
+	struct run_spec spec = {
+		.store = (char *)store_path(step_app(s)->store), .driver = (char *)r->driver, .lower = r->lower.v, .nlower = r->lower.n,
+		.snap = s->tmp, .cwd = (char *)s->cwd, .user = (char *)s->user, .hostname = (char *)r->hostname, .net = r->net,
+		.insecure = r->insecure, .shm_size = q->shm_size,
+	};
+	struct strs hosts = { 0 }, env = { 0 }, argv = { 0 };
+	struct strs limits = q->ulimits;
+	int rc;
+
+	run_mounts_env(r);
+	for (size_t i = 0; i < q->add_hosts.n; i++) {
+		const char *h = q->add_hosts.v[i];
+		size_t n = strcspn(h, "=:");
+		AUTO(mem_freep) char *name = host_name(h);
+		AUTO(mem_freep) char *line = mem_printf("%s\t%s", h[n] ? h + n + 1 : "", name);
+
+		strs_add(&hosts, line);
+	}
+	for (size_t i = 0; i < r->argc; i++)
+		strs_add(&argv, r->argv[i]);
+	for (size_t i = 0; i < r->nenv; i++)
+		strs_add(&env, r->env[i]);
+	for (size_t i = 0; i < r->nextra; i++)
+		strs_add(&env, r->extra[i]);
+	spec.hosts = (char **)strs_null(&hosts);
+	spec.env = (char **)strs_null(&env);
+	spec.argv = (char **)strs_null(&argv);
+	spec.ulimit = (char **)strs_null(&limits);
+	spec_root(s, &spec);
+	rc = run_mounts_spec(r, &spec, e);
+	if (rc == 0) {
+		run_spec_pack(&spec, out);
+		rc = buf_ok(out, "a step's description", e);
+	}
+	free(spec.mount);
+	for (size_t i = r->nenv; i < env.n; i++)
+		mem_wipe(env.v[i], strlen(env.v[i]));
+	strs_clear(&hosts);
+	strs_clear(&env);
+	strs_clear(&argv);
+	return rc;
+}
