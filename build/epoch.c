@@ -87,7 +87,7 @@ static int address_of(struct plan *p, const char *text, const char **ret, struct
 		return err_hint(e, "%s is seconds since 1970, 'context', or the name of a context or stage", name);
 	}
 	ref_clear(&ref);
-	*ret = plan_named_context(p, text);
+	*ret = plan_named_context(p, text, &p->target_platform);
 	if (*ret && slice_starts(slice_of(*ret), "target:")) {
 		text = *ret + strlen("target:");
 	} else if (*ret) {

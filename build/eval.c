@@ -309,7 +309,9 @@ int eval_named(struct plan *p, const char *name, const char *spec, struct contex
 
 static int from_outside(struct eval *ev, const struct instr *in, const char *name, struct span at, struct tree_ref *t, struct err **e)
 {
-	const char *spec = plan_named_context(ev->plan, name);
+	/* For the target's platform (5.6); a FROM that is read this way, for its own. */
+	const struct platform *pf = ev->stage->hidden ? &ev->stage->platform : &ev->plan->target_platform;
+	const char *spec = plan_named_context(ev->plan, name, pf);
 	struct base_image *b;
 
 	if (strcmp(name, "scratch") == 0 || (spec && strcmp(spec, "docker-image://scratch") == 0)) {
@@ -320,7 +322,7 @@ static int from_outside(struct eval *ev, const struct instr *in, const char *nam
 		t->kind = TREE_DIR;
 		return eval_named(ev->plan, name, spec, &t->context, e) < 0 ? place(ev, in, at, e) : 0;
 	}
-	if (plan_image(ev->plan, name, &ev->plan->target_platform, true, &b, e) < 0)
+	if (plan_image(ev->plan, name, pf, true, &b, e) < 0)
 		return place(ev, in, at, e);
 	t->kind = TREE_IMAGE;
 	t->image = &b->pulled.image;
@@ -345,7 +347,7 @@ int eval_from(struct eval *ev, const struct instr *in, struct step *s, const cha
 	struct pstage *to = numbers && *name && !*end ? &p->stage[i] : plan_stage(p, lower, p->nstage);
 	if (ev->stage->hidden)
 		to = NULL;               /* made for a context, which a stage may be called like */
-	else if (!to && plan_target(p, name, &to, e) < 0)
+	else if (!to && plan_target(p, name, &p->target_platform, &to, e) < 0)
 		return place(ev, in, at, e);
 	rc = to ? from_stage(ev, in, to, at, what, t, e) : from_outside(ev, in, name, at, t, e);
 	if (rc < 0)
@@ -434,14 +436,14 @@ int eval_stage(struct pstage *ps, struct err **e)
 	ev->stage = ps;
 	ev->arena = &ps->plan->arena;
 	ev->image = &ps->image;
-	if (ps->base_dir && eval_hidden(ev, ps->st->from, ps->base_name, "/", "/", ps->st->base_at, &ps->parent, e) < 0)
+	if (ps->base_dir && eval_hidden(ev, ps->st->from, ps->base_name, &ps->platform, "/", "/", ps->st->base_at, &ps->parent, e) < 0)
 		return -1;
 	if (ps->parent)
 		begin_parent(ps);
 	else if (ps->base)
 		begin_image(ps);
 	else
-		image_scratch(&ps->image, &ps->platform);
+		image_scratch(&ps->image, &ps->plan->target_platform);
 	begin_vars(ev);
 	for (size_t i = 0; i < ps->ninstr; i++) {
 		ev->trigger = i < ps->ntrigger;
@@ -477,32 +479,33 @@ static const struct instr *hidden_copy(struct plan *p, const struct instr *in, c
 }
 
 /* Mounts of one path share its tree. */
-static struct pstage *hidden_find(const struct plan *p, const char *text, const char *dest, bool no_cache)
+static struct pstage *hidden_find(const struct plan *p, const char *text, const struct platform *pf, const char *dest, bool no_cache)
 {
 	for (size_t i = 0; i < p->nhidden; i++) {
 		const struct instr *copy = p->hidden[i]->instr[0];
 
-		if (p->hidden[i]->no_cache == no_cache && strcmp(copy->text, text) == 0 && strcmp(copy->arg[1].text, dest) == 0)
+		if (p->hidden[i]->no_cache == no_cache && strcmp(copy->text, text) == 0 && strcmp(copy->arg[1].text, dest) == 0 &&
+		    strcmp(platform_text(&p->hidden[i]->platform).s, platform_text(pf).s) == 0)
 			return p->hidden[i];
 	}
 	return NULL;
 }
 
-int eval_hidden(struct eval *ev, const struct instr *in, const char *from, const char *source, const char *dest, struct span at,
-		struct pstage **ret, struct err **e)
+int eval_hidden(struct eval *ev, const struct instr *in, const char *from, const struct platform *pf, const char *source, const char *dest,
+		struct span at, struct pstage **ret, struct err **e)
 {
 	struct plan *p = ev->plan;
 	const struct instr *copy = hidden_copy(p, in, from, source, dest, at);
 	struct pstage *ps;
 
-	*ret = hidden_find(p, copy->text, dest, ev->stage->no_cache);
+	*ret = hidden_find(p, copy->text, pf, dest, ev->stage->no_cache);
 	if (*ret)
 		return 0;
 	ps = arena_alloc(&p->arena, sizeof(*ps));
 	ps->st = ev->stage->st;
 	ps->title = ev->stage->title;
 	ps->plan = p;
-	ps->platform = ev->stage->platform;
+	ps->platform = *pf;
 	ps->hidden = true;
 	ps->no_cache = ev->stage->no_cache;
 	ps->instr = arena_dup(&p->arena, &copy, elem_size(&copy));

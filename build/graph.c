@@ -34,7 +34,7 @@ static int edge_by_name(struct pstage *ps, const struct flag *f, const char *nam
 	for (char *c = lower; *c; c++)
 		*c = (char)(*c >= 'A' && *c <= 'Z' ? *c + 32 : *c);
 	struct pstage *to = plan_stage(p, lower, p->nstage);
-	if (!to && plan_target(p, name, &to, e) < 0)
+	if (!to && plan_target(p, name, &p->target_platform, &to, e) < 0)
 		return diag_place(e, p->file->source, f->value_at);
 	if (to)
 		add_edge(ps, to);

@@ -32,55 +32,6 @@ struct pstage *plan_stage(const struct plan *p, const char *name, size_t before)
 	return NULL;
 }
 
-/* ---- named contexts */
-
-/* "docker.io/library/alpine:latest" and "alpine" are the same name (5.2 rule 4). */
-static bool same_name(const char *a, const char *b)
-{
-	AUTO(buf_freep) struct buf x = BUF_MAX(8192);
-	AUTO(buf_freep) struct buf y = BUF_MAX(8192);
-	struct ref ra = { 0 }, rb = { 0 };
-	bool same = strcmp(a, b) == 0;
-
-	if (same)
-		return true;
-	if (ref_parse(slice_of(a), &ra, NULL) == 0 && ref_parse(slice_of(b), &rb, NULL) == 0) {
-		ref_familiar(&ra, &x);
-		ref_familiar(&rb, &y);
-		same = slice_equal(buf_view(&x), buf_view(&y));
-	}
-	ref_clear(&ra);
-	ref_clear(&rb);
-	return same;
-}
-
-const char *plan_named_context(const struct plan *p, const char *name)
-{
-	const struct strs *c = &p->req->build_contexts;
-
-	for (size_t i = c->n; i-- > 0;) {
-		const char *eq = strchr(c->v[i], '=');
-
-		if (!eq)
-			continue;
-		AUTO(mem_freep) char *key = mem_strn(c->v[i], (size_t)(eq - c->v[i]));
-		if (same_name(key, name))
-			return eq + 1;
-	}
-	return NULL;
-}
-
-bool plan_spec_image(const char *spec)
-{
-	static const char *const scheme[] = { "docker-image://", "container-image://", "oci-layout://" };
-
-	for (size_t i = 0; i < countof(scheme); i++) {
-		if (strncmp(spec, scheme[i], strlen(scheme[i])) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* ---- images */
 
 static void base_keys(struct base_image *b, const struct platform *pf)
@@ -127,29 +78,6 @@ static int layout_image(struct plan *p, const char *spec, const struct platform 
 	return rc > 0 ? err_set(e, ERR_BUG, "'%s' was loaded and is not in the store", spec) : rc;
 }
 
-static const char *near_name(struct plan *p, const char *want)
-{
-	const char **names = mem_array(p->nstage + 1, sizeof(*names));
-	size_t n = 0;
-
-	for (size_t i = 0; i < p->nstage; i++)
-		if (p->file->stage[i]->name)
-			names[n++] = p->file->stage[i]->name;
-	const char *near = nearest_word(slice_of(want), names, n, false);
-	free(names);
-	return near;
-}
-
-/* A name that no registry has may be a stage with a letter wrong. */
-static int near_stage(struct plan *p, const char *name, struct err **e)
-{
-	const char *near = near_name(p, name);
-
-	if (near && strcmp(near, name) != 0)
-		err_hint(e, "did you mean the stage '%s'?", near);
-	return -1;
-}
-
 static int remote_image(struct plan *p, const char *name, const struct platform *pf, struct base_image *b, struct err **e)
 {
 	struct ref ref = { 0 };
@@ -158,12 +86,12 @@ static int remote_image(struct plan *p, const char *name, const struct platform 
 		return err_wrap(e, "failed to parse stage name \"%s\"", name);
 	int rc = imagestore_pull(p->app, &ref, pf, p->req->pull, &p->req->transfer, p->any_run && !p->check_only, &b->pulled, e);
 	ref_clear(&ref);
-	return rc < 0 ? near_stage(p, name, e) : rc;
+	return rc < 0 ? named_near(p, name, e) : rc;
 }
 
 int plan_image(struct plan *p, const char *name, const struct platform *pf, bool layers, struct base_image **ret, struct err **e)
 {
-	const char *spec = plan_named_context(p, name);
+	const char *spec = plan_named_context(p, name, pf);
 	const char *real = name;
 	struct base_image *b;
 	int rc;
@@ -202,35 +130,6 @@ int plan_image(struct plan *p, const char *name, const struct platform *pf, bool
 
 /* ---- stage table (5.1, 5.2) */
 
-/* The last of that name in any case; the table may not be complete yet. */
-static int stage_called(struct plan *p, const char *want, struct pstage **ret, struct err **e)
-{
-	*ret = NULL;
-	for (size_t i = 0; i < p->nstage; i++) {
-		const char *have = p->file->stage[i]->name;
-
-		if (have && strcasecmp(have, want) == 0)
-			*ret = &p->stage[i];
-	}
-	if (*ret)
-		return 0;
-	const char *near = near_name(p, want);
-	err_set(e, ERR_INPUT, "target stage \"%s\" could not be found", want);
-	if (near)
-		err_hint(e, "did you mean %s?", near);
-	return -1;
-}
-
-int plan_target(struct plan *p, const char *name, struct pstage **ret, struct err **e)
-{
-	const char *spec = plan_named_context(p, name);
-
-	*ret = NULL;
-	if (!spec || !slice_starts(slice_of(spec), "target:"))
-		return 0;
-	return stage_called(p, spec + strlen("target:"), ret, e) < 0 ? err_wrap(e, "cannot open named context '%s'", name) : 0;
-}
-
 static int stage_error(struct plan *p, const struct stage *st, struct span at, struct err **e)
 {
 	return diag_place(e, p->file->source, at.to > at.from ? at : st->from->at);
@@ -262,7 +161,7 @@ static int stage_target(struct pstage *ps, struct err **e)
 {
 	struct plan *p = ps->plan;
 	struct pstage *to;
-	int rc = plan_target(p, ps->base_name, &to, e);
+	int rc = plan_target(p, ps->base_name, &ps->platform, &to, e);
 
 	if (rc == 0 && to && to >= ps)
 		rc = err_set(e, ERR_INPUT, "named context '%s' is the stage '%s', it needs to be defined before this one", ps->base_name,
@@ -294,7 +193,7 @@ static int stage_init(struct plan *p, size_t i, struct err **e)
 		err_set(e, ERR_INPUT, "base name (%s) should not be blank", st->base);
 		return stage_error(p, st, st->base_at, e);
 	}
-	if (st->name && plan_named_context(p, st->name) && strcmp(st->name, "scratch") != 0 && strcmp(st->name, "context") != 0) {
+	if (st->name && plan_named_context(p, st->name, &ps->platform) && strcmp(st->name, "scratch") != 0 && strcmp(st->name, "context") != 0) {
 		ps->base_name = st->name;        /* the whole stage is replaced (5.2 rule 1) */
 		ps->ninstr = 0;
 		return stage_target(ps, e);
@@ -306,7 +205,7 @@ static int stage_init(struct plan *p, size_t i, struct err **e)
 		ps->platform = ps->parent->platform;
 	else if (strcmp(ps->base_name, "scratch") == 0)
 		ps->platform = p->target_platform;       /* its --platform is ignored (5.3) */
-	if (ps->parent || strcmp(ps->base_name, "scratch") == 0 || plan_named_context(p, ps->base_name))
+	if (ps->parent || strcmp(ps->base_name, "scratch") == 0 || plan_named_context(p, ps->base_name, &ps->platform))
 		return 0;
 	struct ref ref = { 0 };
 	if (ref_parse(slice_of(ps->base_name), &ref, e) < 0) {
@@ -322,7 +221,7 @@ static int find_target(struct plan *p, struct err **e)
 	const char *want = p->req->target;
 
 	if (want && *want)
-		return stage_called(p, want, &p->target, e);
+		return plan_stage_called(p, want, &p->target, e);
 	p->target = &p->stage[p->nstage - 1];
 	return 0;
 }
@@ -378,13 +277,12 @@ static int stage_triggers(struct pstage *ps, struct err **e)
 static int stage_base(struct pstage *ps, struct err **e)
 {
 	struct plan *p = ps->plan;
-	const char *spec = plan_named_context(p, ps->base_name);
+	const char *spec = plan_named_context(p, ps->base_name, &ps->platform);
 
 	if (ps->parent || ps->base || strcmp(ps->base_name, "scratch") == 0 || (spec && strcmp(spec, "docker-image://scratch") == 0))
 		return 0;
 	if (spec && !plan_spec_image(spec)) {
 		ps->base_dir = true;
-		ps->platform = p->target_platform;
 		return 0;
 	}
 	if (plan_image(p, ps->base_name, &ps->platform, true, &ps->base, e) == 0) {

@@ -79,20 +79,26 @@ void plan_freep(struct plan **p);
 
 /* The base a name means (build context, stored or remote image), resolved once per plan. */
 int plan_image(struct plan *p, const char *name, const struct platform *pf, bool layers, struct base_image **ret, struct err **e);
-/* The SPEC of a named context for this name (5.2 rule 4), or NULL. */
-const char *plan_named_context(const struct plan *p, const char *name);
-/* The stage that a named context target:STAGE of this name stands for; *ret NULL: there is no such context. */
-int plan_target(struct plan *p, const char *name, struct pstage **ret, struct err **e);
-bool plan_spec_image(const char *spec);                  /* docker-image://, oci-layout://: a named context with a config */
 struct pstage *plan_stage(const struct plan *p, const char *name, size_t before);      /* latest of that name with index < before */
 const char *plan_build_arg(const struct plan *p, const char *name);                    /* NULL when not given */
+
+/* build/named.c: names that are none of an earlier stage. */
+/* The SPEC of a named context for this name, that of the platform before that of any (5.2 rule 4), or NULL. */
+const char *plan_named_context(const struct plan *p, const char *name, const struct platform *pf);
+bool plan_spec_image(const char *spec);                  /* docker-image://, oci-layout://: a named context with a config */
+/* The last stage of that name in any case; the table may not be complete yet. */
+int plan_stage_called(struct plan *p, const char *want, struct pstage **ret, struct err **e);
+/* The stage that a named context target:STAGE of this name stands for; *ret NULL: there is no such context. */
+int plan_target(struct plan *p, const char *name, const struct platform *pf, struct pstage **ret, struct err **e);
+/* A hint for a name that nothing has: a stage, a context or a common image with a letter wrong (19.1). Returns -1. */
+int named_near(struct plan *p, const char *name, struct err **e);
 
 /* build/eval.c: one stage, from its base to its last instruction. */
 int eval_stage(struct pstage *ps, struct err **e);
 /* A stage that is not in the file: FROM scratch with one COPY of a path of the main context (from NULL) or of a named one that is no
  * image, for RUN --mount=type=bind and for FROM. */
-int eval_hidden(struct eval *ev, const struct instr *in, const char *from, const char *source, const char *dest, struct span at,
-		struct pstage **ret, struct err **e);
+int eval_hidden(struct eval *ev, const struct instr *in, const char *from, const struct platform *pf, const char *source, const char *dest,
+		struct span at, struct pstage **ret, struct err **e);
 /* A named context that is no image, opened once however often it is read. spec lives as long as the plan. */
 int eval_named(struct plan *p, const char *name, const char *spec, struct context **ret, struct err **e);
 void eval_predefine(struct plan *p);

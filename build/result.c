@@ -40,7 +40,7 @@ void result_image(struct plan *p, struct image *ret)
 
 		config_label_set(ret, key, kv[n] ? kv + n + 1 : "");
 	}
-	config_finish(ret, p->req->platform || !ps->base ? &ps->platform : &ret->platform, ps->base_history, p->epoch);
+	config_finish(ret, p->req->platform || !ps->base ? &p->target_platform : &ret->platform, ps->base_history, p->epoch);
 }
 
 static int write_text(const struct app *a, const char *path, const char *text, struct err **e)

@@ -212,7 +212,8 @@ static int context_tree(struct eval *ev, const struct instr *in, struct run *r, 
 	struct tree_ref **reads = arena_alloc(ev->arena, (r->s->nreads + 1) * elem_size(reads));
 
 	t->kind = TREE_STAGE;
-	if (eval_hidden(ev, in, from, *m->source ? m->source : "/", "/x", ev->trigger ? in->at : m->at, &t->stage, e) < 0)
+	if (eval_hidden(ev, in, from, &ev->plan->target_platform, *m->source ? m->source : "/", "/x", ev->trigger ? in->at : m->at,
+			&t->stage, e) < 0)
 		return -1;
 	if (r->s->nreads)
 		memcpy(reads, r->s->reads, r->s->nreads * elem_size(reads));

@@ -482,6 +482,25 @@ is "$(file repl n)" n "5.2 with its files"
 nok "13.2 an unknown scheme" kb repl --build-context "dep=foo://x"
 kb repl --build-context "dep=foo://x" >/dev/null
 like "$out" 'unsupported context source|invalid context specifier' "13.2 is named"
+# By platform: FROM by its own, COPY --from and mounts by the target's (5.2, 5.6).
+for a in any amd64 arm64; do mkdir -p "$T/pf/$a"; printf %s "$a" >"$T/pf/$a/f"; done
+dockerfile plat <<'EOT'
+FROM --platform=linux/arm64 pf/it AS from
+FROM --platform=linux/arm64 busybox AS whole
+FROM scratch
+COPY --from=from /f /base
+COPY --from=whole /f /stage
+COPY --from=pf/it /f /copied
+EOT
+by=(--build-context whole::linux/aarch64="$T/pf/arm64" --build-context pf/it::linux/arm64="$T/pf/arm64" --build-context pf/it="$T/pf/any")
+made "5.2, 13.2 NAME::PLATFORM" plat "${by[@]}" --platform linux/amd64
+is "$(cat <(file plat base) <(file plat stage) <(file plat copied))" arm64arm64any "13.2 is preferred where the platform is that one"
+made "13.2 for the target" plat "${by[@]}" --platform linux/amd64 --build-context pf/it::linux/x86_64="$T/pf/amd64"
+is "$(file plat copied)" amd64 "13.2 whatever the order"
+# 19.1 what may have been meant
+refused "19.1 a named context with a letter wrong" "did you mean the context 'source'" --build-context "source=$T/named" <<<$'FROM scratch\nCOPY --from=sorce / /'
+refused "19.1 a stage" "did you mean the stage 'source'" --build-context "soorces=$T/named" <<<$'FROM scratch AS source\nFROM scratch\nCOPY --from=sorce / /'
+refused "19.1 a common image" "did you mean the image 'busybox'" <<<'FROM busybx'
 
 # ---- 13.1, 13.3
 mkdir -p "$T/loc/sub" "$T/loc2"
