@@ -72,47 +72,70 @@ struct outline_row {
 	const char *text;
 	size_t ntext;
 	bool required;
-	unsigned line, end;
+	const struct instr *in;          /* where it is said */
+	struct span first;               /* of a global argument */
 };
 struct outline {
 	struct outline_row *row;
 	size_t n, cap;
+	struct vars index;               /* "kind name", in the places of the rows */
+	struct arena *arena;             /* of the names in it */
+	const struct outline *global;    /* the global arguments, each at its last line */
 };
 
-static bool outline_has(const struct outline *o, const char *kind, const char *name)
+static struct outline_row *outline_find(const struct outline *o, const char *kind, const char *name)
 {
-	for (size_t i = 0; i < o->n; i++) {
-		if (strcmp(o->row[i].kind, kind) == 0 && strcmp(o->row[i].name, name) == 0)
-			return true;
-	}
-	return false;
+	AUTO(mem_freep) char *key = mem_printf("%s %s", kind, name);
+	const struct var *v = vars_find(&o->index, slice_of(key));
+
+	return v ? &o->row[v - o->index.v] : NULL;
 }
 
+/* NULL: it was there. */
 static struct outline_row *outline_add(struct outline *o, const char *kind, const char *name, const struct instr *in)
 {
-	if (outline_has(o, kind, name))
+	AUTO(mem_freep) char *key = mem_printf("%s %s", kind, name);
+
+	if (outline_find(o, kind, name))
 		return NULL;
+	vars_set(&o->index, o->arena, key, NULL, false);
 	MEM_ROOM(o->row, o->n, o->cap);
-	o->row[o->n] = (struct outline_row){ .kind = kind, .name = name, .line = in->line, .end = in->end_line };
+	o->row[o->n] = (struct outline_row){ .kind = kind, .name = name, .in = in };
 	return &o->row[o->n++];
+}
+
+static void outline_clear(struct outline *o)
+{
+	free(o->row);
+	vars_clear(&o->index);
+}
+
+static void outline_global(const struct plan *p, struct outline *o)
+{
+	for (size_t i = 0; i < p->file->nglobal; i++) {
+		const struct instr *in = p->file->global[i];
+
+		for (size_t k = 0; k < in->npair; k++) {
+			struct outline_row *r = outline_add(o, "arg", in->pair[k].key, in);
+
+			if (r)
+				r->first = in->pair[k].at;
+			else
+				outline_find(o, "arg", in->pair[k].key)->in = in;
+		}
+	}
 }
 
 static void outline_arg(struct plan *p, struct outline *o, const struct instr *in, const char *name, const char *value, bool own)
 {
-	struct outline_row *r;
-	bool stage = true;
-
 	/* One that only imports a global is listed at the global's line. */
-	for (size_t i = 0; !own && i < p->file->nglobal; i++) {
-		for (size_t k = 0; k < p->file->global[i]->npair; k++) {
-			if (strcmp(p->file->global[i]->pair[k].key, name) == 0) {
-				in = p->file->global[i];
-				stage = false;
-			}
-		}
-	}
+	const struct outline_row *at = own ? NULL : outline_find(o->global, "arg", name);
+	struct outline_row *r;
+
+	if (at)
+		in = at->in;
 	/* What is global and in no line is predefined: not something to set. */
-	if (stage && !own && eval_global_get(p, name))
+	else if (!own && eval_global_get(p, name))
 		return;
 	r = outline_add(o, "arg", name, in);
 	if (r) {
@@ -126,7 +149,7 @@ static void outline_arg(struct plan *p, struct outline *o, const struct instr *i
 struct outline_globals {
 	struct plan *p;
 	struct outline *o;
-	bool again;
+	size_t end;                      /* what is declared from here on is not seen */
 };
 
 static const char *globals_get(void *arg, struct slice name)
@@ -140,48 +163,40 @@ static const char *globals_get(void *arg, struct slice name)
 static void globals_seen(void *arg, struct slice name, bool found)
 {
 	struct outline_globals *g = arg;
-	const struct file *f = g->p->file;
+	AUTO(mem_freep) char *text = mem_strn(name.p, name.n);
+	const struct outline_row *at = outline_find(g->o->global, "arg", text);
 
-	for (size_t i = 0; i < f->nglobal; i++) {
-		for (size_t k = 0; k < f->global[i]->npair; k++) {
-			const char *key = f->global[i]->pair[k].key;
-			size_t had = g->o->n;
-
-			if (slice_is(name, key))
-				outline_arg(g->p, g->o, f->global[i], key, NULL, false);
-			g->again |= g->o->n != had;
-		}
-	}
+	if (at && at->first.from < g->end)
+		outline_arg(g->p, g->o, at->in, at->name, NULL, false);
 }
 
-static void globals_of(struct outline_globals *g, const char *text)
+static void globals_of(struct outline_globals *g, const char *text, size_t end)
 {
 	struct expand x = { .escape = g->p->file->escape, .get = globals_get, .seen = globals_seen, .arg = g, .total = &g->p->expanded };
 	AUTO(buf_freep) struct buf b = BUF_MAX(1 << 20);
 
+	g->end = end;
 	if (text)
 		(void)expand_word(&x, slice_of(text), &b, NULL);         /* it was valid a moment ago */
 }
 
 static void outline_from(struct plan *p, struct outline *o)
 {
-	struct outline_globals g = { p, o, true };
+	struct outline_globals g = { .p = p, .o = o };
 
 	for (size_t i = 0; i < p->nstage; i++) {
 		if (p->stage[i].needed) {
-			globals_of(&g, p->stage[i].st->base);
-			globals_of(&g, p->stage[i].st->platform);
+			globals_of(&g, p->stage[i].st->base, SIZE_MAX);
+			globals_of(&g, p->stage[i].st->platform, SIZE_MAX);
 		}
 	}
-	while (g.again) {
-		g.again = false;
-		for (size_t i = 0; i < p->file->nglobal; i++) {
-			const struct instr *in = p->file->global[i];
+	/* From the end, because a default sees what is declared before it. */
+	for (size_t i = p->file->nglobal; i-- > 0;) {
+		const struct instr *in = p->file->global[i];
 
-			for (size_t k = 0; k < in->npair; k++)
-				if (outline_has(o, "arg", in->pair[k].key))
-					globals_of(&g, in->pair[k].value);
-		}
+		for (size_t k = in->npair; k-- > 0;)
+			if (outline_find(o, "arg", in->pair[k].key))
+				globals_of(&g, in->pair[k].value, in->pair[k].at.from);
 	}
 }
 
@@ -204,6 +219,10 @@ static void outline_mounts(struct outline *o, struct eval *ev, const struct inst
 
 static void outline_collect(struct plan *p, struct outline *o)
 {
+	struct outline global = { .arena = &p->arena };
+
+	outline_global(p, &global);
+	o->global = &global;
 	outline_from(p, o);
 	for (size_t i = 0; i < p->nstage; i++) {
 		struct pstage *ps = &p->stage[i];
@@ -217,6 +236,8 @@ static void outline_collect(struct plan *p, struct outline *o)
 				outline_mounts(o, &ps->eval, in);
 		}
 	}
+	o->global = NULL;
+	outline_clear(&global);
 }
 
 static struct jval *outline_list(const struct outline *o, const char *kind)
@@ -237,7 +258,7 @@ static struct jval *outline_list(const struct outline *o, const char *kind)
 			jval_set_str(v, "value", r->value);
 		if (r->required)
 			jval_set_bool(v, "required", true);
-		jval_set(v, "location", call_location(r->line, r->end));
+		jval_set(v, "location", call_location(r->in->line, r->in->end_line));
 		jval_add(list, v);
 	}
 	return list;
@@ -300,12 +321,12 @@ static int by_row_line(const void *a, const void *b)
 {
 	const struct outline_row *x = a, *y = b;
 
-	return x->line < y->line ? -1 : x->line > y->line;
+	return x->in->line < y->in->line ? -1 : x->in->line > y->in->line;
 }
 
 static void outline_run(struct plan *p, bool json, struct buf *out)
 {
-	struct outline o = { 0 };
+	struct outline o = { .arena = &p->arena };
 
 	outline_collect(p, &o);
 	if (o.n)
@@ -318,7 +339,7 @@ static void outline_run(struct plan *p, bool json, struct buf *out)
 	} else {
 		outline_text(p, &o, out);
 	}
-	free(o.row);
+	outline_clear(&o);
 }
 
 /* ---- */

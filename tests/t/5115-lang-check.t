@@ -212,6 +212,14 @@ RUN --mount=TYPE=Secret,target=/x/by-target,required=T --mount=type=secret,sourc
 EOT
 is "$("$KILN" build --call=outline,format=json "$T/mounts" 2>/dev/null </dev/null | json - '[[(s["name"], s.get("required", False)) for s in d["secrets"] + d["ssh"]], [(a["name"], a["value"], a["location"]["ranges"][0]["start"]["line"]) for a in d["args"]]]')" \
     '[[["by-target", true], ["by-source", false], ["expanded", false], ["default", false]], [["I", "expanded", 1], ["A", "own", 3]]]' "16.2, 8.6 ids as RUN sees them; an ARG with a default of its own stands where it is" || "$KILN" build --call=outline "$T/mounts"
+printf 'ARG U=1 B=2 A=$B C=$A\nARG C=$L L=9\nFROM busybox:$C\n' >"$T/mounts/Dockerfile"
+is "$("$KILN" build --call=outline,format=json --build-arg C=1.35 "$T/mounts" 2>/dev/null </dev/null | json - '[a["name"] for a in d["args"]]')" \
+    '["A", "B", "C"]' "16.2 what a default mentions, all the way up; not what comes below it"
+mkdir -p "$T/args"
+python3 -c 'for i in range(45000): print(f"ARG G{i}=$G{i - 1}")
+print("FROM scratch")
+for i in range(45000): print(f"ARG A{i}=1 G{i}")' >"$T/args/Dockerfile"
+is "$(timeout 20 "$KILN" build --call=outline "$T/args" 2>&1 </dev/null | wc -l)" 90002 "16.2 very many arguments are listed in no time"
 status 0 "16.2 as text" "$KILN" build --call=outline --target build "$T/outline"
 like "$out" '^TARGET: +build' "16.2 header"
 like "$out" '^BUILD ARG +VALUE +DESCRIPTION' "16.2 a table"
