@@ -54,6 +54,31 @@ char *proc_find(const char *name)
 	return found ? found : proc_search(SLICE_LIT(PROC_PATH), name);
 }
 
+/* The elements of PATH that proc_find() would look at. */
+static char *proc_path(void)
+{
+	AUTO(buf_freep) struct buf out = BUF_MAX(1 << 20);
+	struct slice rest = slice_of(getenv("PATH")), dir;
+
+	while (rest.n > 0) {
+		if (!slice_cut(rest, ':', &dir, &rest))
+			rest = SLICE_NONE;
+		if (dir.n > 0 && dir.p[0] == '/') {
+			buf_str(&out, out.n ? ":" : "");
+			buf_slice(&out, dir);
+		}
+	}
+	return mem_str(out.n ? out.p : PROC_PATH);
+}
+
+char *proc_env(const char *name)
+{
+	AUTO(mem_freep) char *path = strcmp(name, "PATH") == 0 ? proc_path() : NULL;
+	const char *value = path ? path : getenv(name);
+
+	return value ? mem_printf("%s=%s", name, value) : NULL;
+}
+
 int proc_pidfd(pid_t pid)
 {
 	return (int)syscall(SYS_pidfd_open, pid, 0);       /* close-on-exec by definition */
@@ -162,12 +187,10 @@ static void proc_env_fill(struct proc_env *env)
 	static const char *const names[] = { "PATH", "HOME", "LANG" };
 
 	for (size_t i = 0; i < countof(names); i++) {
-		const char *value = getenv(names[i]);
+		char *line = proc_env(names[i]);
 
-		if (!value && i == 0)
-			value = PROC_PATH;
-		if (value)
-			env->vars[env->n++] = mem_printf("%s=%s", names[i], value);
+		if (line)
+			env->vars[env->n++] = line;
 	}
 }
 

@@ -8,6 +8,10 @@
  * directories. NULL when there is none. New memory. */
 char *proc_find(const char *name);
 
+/* "NAME=value" of our environment for a helper's, NULL: not set. PATH is always set, and has no empty or relative
+ * element: a helper may work in a directory that others filled. New memory. */
+char *proc_env(const char *name);
+
 struct proc_run {
 	const char *const *argv;       /* argv[0] is an absolute path */
 	const char *const *env;        /* NULL: PATH, HOME, LANG only */

@@ -201,7 +201,7 @@ static int zygote_try(struct zygote *z, const struct idmap *m, char *const env[]
 int zygote_start(struct zygote *z, struct idmap *m, struct err **e)
 {
 	/* Nothing of the user's environment: it may hold secrets, and lives as long as the build (threats X4). */
-	AUTO(mem_freep) char *path = mem_printf("PATH=%s", getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
+	AUTO(mem_freep) char *path = proc_env("PATH");
 	char *const env[] = { path, NULL };
 
 	for (;;) {

@@ -55,10 +55,10 @@ int helper_run(const char *name, const char *verb, struct slice input, struct bu
 	if (!path)
 		return HELPER_ABSENT;
 	for (size_t i = 0; i < countof(passed); i++) {
-		const char *v = getenv(passed[i]);
+		char *line = proc_env(passed[i]);
 
-		if (v)
-			env[n++] = mem_printf("%s=%s", passed[i], v);
+		if (line)
+			env[n++] = line;
 	}
 	const char *const argv[] = { path, verb, NULL };
 	const struct proc_run r = {

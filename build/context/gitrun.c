@@ -86,9 +86,12 @@ int git_init(struct git *g, const struct git_req *r, struct err **e)
 		err_set(e, ERR_HOST, "'%s' needs the program git, which is not on PATH", g->shown);
 		return err_hint(e, "install git, or clone the repository and give its directory");
 	}
-	for (size_t i = 0; i < countof(pass); i++)
-		if (getenv(pass[i]))
-			env_add(g, pass[i], getenv(pass[i]));
+	for (size_t i = 0; i < countof(pass); i++) {
+		AUTO(mem_freep) char *line = proc_env(pass[i]);
+
+		if (line)
+			strs_add(&g->env, line);
+	}
 	env_add(g, "HOME", home);
 	env_add(g, "GIT_TEMPLATE_DIR", home);
 	env_add(g, "LANG", "C");
@@ -96,7 +99,8 @@ int git_init(struct git *g, const struct git_req *r, struct err **e)
 	env_add(g, "GIT_CONFIG_NOSYSTEM", "1");
 	env_add(g, "GIT_CONFIG_GLOBAL", "/dev/null");
 	env_add(g, "GIT_ALLOW_PROTOCOL", "http:https:ssh:git");
-	env_add(g, "GIT_SSH_COMMAND", "ssh -o BatchMode=yes");
+	/* The user's own configuration and known hosts; but what listens there is a stranger, and gets no agent, display or port. */
+	env_add(g, "GIT_SSH_COMMAND", "ssh -axT -o BatchMode=yes -o ClearAllForwardings=yes -o PermitLocalCommand=no");
 	if (r->ssh_socket)
 		env_add(g, "SSH_AUTH_SOCK", r->ssh_socket);
 	env_configs(g);
@@ -117,7 +121,6 @@ void git_clear(struct git *g)
 	fd_closep(&g->tree);
 }
 
-/* git with these words, in the tree. Its exit status; out may be NULL. */
 int git_try(struct git *g, const char *const *words, struct buf *out, struct buf *said, struct err **e)
 {
 	const char *argv[ARGS_MAX + 2] = { g->program };
@@ -129,12 +132,26 @@ int git_try(struct git *g, const char *const *words, struct buf *out, struct buf
 	return proc_run(&p, e);
 }
 
+static const struct {
+	const char *said, *hint;
+} hints[] = {
+	{ "Host key verification failed", "connect once with ssh, and compare the key it shows with what the host's owner says; then it is a known host" },
+	{ "Permission denied (", "add a key that the host knows to your agent with ssh-add, or name an agent with --ssh default=SOCKET" },
+	{ "ssh: not found", "install the ssh program, or use an https address" },
+	{ "could not read Username", "give a token with --secret id=GIT_AUTH_TOKEN,src=FILE" },
+	{ "Authentication failed", "give a token with --secret id=GIT_AUTH_TOKEN,src=FILE" },
+};
+
 int git_said(struct git *g, const char *verb, const struct buf *said, struct err **e)
 {
 	AUTO(buf_freep) struct buf clean = BUF_MAX(4096);
 
 	buf_escaped(&clean, slice_trim(buf_view(said), " \n"), 1000);
-	return err_set(e, ERR_SOURCE, "git %s of '%s' failed: %s", verb, g->shown, clean.n ? clean.p : "no reason given");
+	err_set(e, ERR_SOURCE, "git %s of '%s' failed: %s", verb, g->shown, clean.n ? clean.p : "no reason given");
+	for (size_t i = 0; i < countof(hints) && clean.n; i++)
+		if (strstr(clean.p, hints[i].said))
+			return err_hint(e, "%s", hints[i].hint);
+	return -1;
 }
 
 int git_run(struct git *g, const char *const *words, struct buf *out, struct err **e)
