@@ -23,6 +23,20 @@ void eval_set(struct eval *ev, const char *key, const char *value, bool arg)
 	vars_move(&ev->var, ev->arena, key, value, arg);
 }
 
+void eval_env(struct eval *ev, const char *key, const char *value)
+{
+	struct var *v = vars_move(&ev->var, ev->arena, key, value, false);
+
+	if (ev->env_twice) {
+		config_env_set(ev->image, key, value);
+	} else if (v->env) {
+		config_env_put(ev->image, v->env - 1, key, value);
+	} else {
+		config_env_add(ev->image, key, value);
+		v->env = config_env_count(ev->image);
+	}
+}
+
 const char *eval_global_get(const struct plan *p, const char *name)
 {
 	struct var *v = vars_find(&p->global, slice_of(name));
@@ -365,15 +379,22 @@ int eval_from(struct eval *ev, const struct instr *in, struct step *s, const cha
 
 static void begin_vars(struct eval *ev)
 {
-	for (size_t i = 0; i < config_env_count(ev->image); i++) {
+	size_t n = config_env_count(ev->image), named = 0;
+
+	for (size_t i = 0; i < n; i++) {
 		const char *kv = config_env_at(ev->image, i);
 		const char *eq = strchr(kv, '=');
 
 		if (!eq)
 			continue;
 		AUTO(mem_freep) char *key = mem_strn(kv, (size_t)(eq - kv));
-		eval_set(ev, key, eq + 1, false);
+		vars_move(&ev->var, ev->arena, key, eq + 1, false)->env = i + 1;
+		named++;
 	}
+	/* Each took a place of its own, unless an image of others has a name twice. */
+	for (size_t i = 0; i < ev->var.n; i++)
+		named -= ev->var.v[i].key && ev->var.v[i].env;
+	ev->env_twice = named != 0;
 }
 
 /* Nobody else wants to know the config of the stage that ps is built from: no other stage and no output. */

@@ -46,6 +46,7 @@ struct eval {
 	struct image *image;             /* the stage's config so far */
 	struct vars var;                 /* stage build environment in order (4.1) */
 	struct vars arg;                 /* declared ARGs, first position kept; value NULL: none (8.9) */
+	bool env_twice;                  /* the image's Env has a name twice: vars' places in it are not sure */
 	bool cmd_set;                    /* a CMD was seen in this stage (7.8) */
 	bool trigger;                    /* the instruction is an ONBUILD trigger */
 	const char *const *onbuild;      /* collected by ONBUILD */
@@ -53,6 +54,8 @@ struct eval {
 };
 const char *eval_get(const struct eval *ev, const char *name);
 void eval_set(struct eval *ev, const char *key, const char *value, bool arg);
+/* Also in the image. */
+void eval_env(struct eval *ev, const char *key, const char *value);
 /* Expand text (NUL-terminated, arena). Errors are placed at `at`; unknown variables go to lint. */
 int eval_expand(struct eval *ev, const struct instr *in, const char *text, struct span at, const char **ret, struct err **e);
 int eval_expand_raw(struct eval *ev, const struct instr *in, struct slice text, const char **ret, struct err **e);   /* here-documents */

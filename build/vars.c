@@ -42,7 +42,7 @@ static void make_room(struct vars *s)
 		*slot_of(s, slice_of(s->v[i].key)) = (uint32_t)i + 1;
 }
 
-static void put(struct vars *s, struct arena *a, const char *key, const char *value, bool arg, bool move)
+static struct var *put(struct vars *s, struct arena *a, const char *key, const char *value, bool arg, bool move)
 {
 	make_room(s);
 	assert(s->v);
@@ -50,16 +50,18 @@ static void put(struct vars *s, struct arena *a, const char *key, const char *va
 	struct var *old = *slot ? &s->v[*slot - 1] : NULL;
 	struct var v = {
 		.key = old ? old->key : arena_str(a, slice_of(key)), .value = value ? arena_str(a, slice_of(value)) : NULL, .arg = arg,
+		.env = old ? old->env : 0,
 	};
 
 	if (old && (!move || *slot == s->n)) {
 		*old = v;
-		return;
+		return old;
 	}
 	if (old)
 		old->key = NULL;
 	s->v[s->n++] = v;
 	*slot = (uint32_t)s->n;
+	return &s->v[s->n - 1];
 }
 
 struct var *vars_find(const struct vars *s, struct slice name)
@@ -71,12 +73,12 @@ struct var *vars_find(const struct vars *s, struct slice name)
 
 void vars_set(struct vars *s, struct arena *a, const char *key, const char *value, bool arg)
 {
-	put(s, a, key, value, arg, false);
+	(void)put(s, a, key, value, arg, false);
 }
 
-void vars_move(struct vars *s, struct arena *a, const char *key, const char *value, bool arg)
+struct var *vars_move(struct vars *s, struct arena *a, const char *key, const char *value, bool arg)
 {
-	put(s, a, key, value, arg, true);
+	return put(s, a, key, value, arg, true);
 }
 
 void vars_copy(struct vars *to, const struct vars *from)

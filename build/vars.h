@@ -9,6 +9,7 @@
 struct var {
 	char *key, *value;               /* key NULL: set again further on */
 	bool arg;                        /* came from ARG: not in the image */
+	size_t env;                      /* place in the image's Env + 1, 0: not there. It stays when the value changes */
 };
 struct vars {
 	struct var *v;                   /* in order */
@@ -20,7 +21,7 @@ struct var *vars_find(const struct vars *s, struct slice name);
 /* A name that is there keeps its place. value may be NULL. */
 void vars_set(struct vars *s, struct arena *a, const char *key, const char *value, bool arg);
 /* It goes to the end. */
-void vars_move(struct vars *s, struct arena *a, const char *key, const char *value, bool arg);
+struct var *vars_move(struct vars *s, struct arena *a, const char *key, const char *value, bool arg);
 /* Into an empty one; the texts are shared. */
 void vars_copy(struct vars *to, const struct vars *from);
 void vars_clear(struct vars *s);

@@ -113,6 +113,13 @@ void config_env_set(struct image *im, const char *key, const char *value)
 		jval_add_str(env, pair);
 }
 
+void config_env_put(struct image *im, size_t i, const char *key, const char *value)
+{
+	AUTO(mem_freep) char *pair = mem_printf("%s=%s", key, value);
+
+	jval_put_str(child(config_inner(im), "Env", JT_ARR), i, pair);
+}
+
 void config_env_add(struct image *im, const char *key, const char *value)
 {
 	AUTO(mem_freep) char *pair = mem_printf("%s=%s", key, value);

@@ -5,6 +5,7 @@
 /* The inner "config" object, made when absent. */
 struct jval *config_inner(struct image *im);
 void config_env_set(struct image *im, const char *key, const char *value);          /* replace in place or append */
+void config_env_put(struct image *im, size_t i, const char *key, const char *value);   /* in place of entry i */
 void config_env_add(struct image *im, const char *key, const char *value);          /* of a key that it does not have: no search */
 const char *config_env_get(const struct image *im, const char *key);
 size_t config_env_count(const struct image *im);

@@ -3,6 +3,7 @@
 #   tree DIR [PATH]     the tree of the last `exported DIR`, as lines of tests/tree.py
 #   raw DIR             its config, untouched
 #   hist DIR [FROM]     its history from entry FROM on: "created_by" and, without a layer, " (empty)"
+#   altered DIR STATEMENTS   the last `exported DIR` as layout $T/DIR.layout:1, its config d changed by Python statements
 #   same NAME GOT       GOT equals standard input, shown as a diff otherwise
 #   refused NAME RE ... kiln build of the Dockerfile on standard input ($T/bad is the context) fails and says RE
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -15,6 +16,21 @@ hist() {
     raw "$1" | python3 -c 'import json, sys
 for h in json.load(sys.stdin)["history"][int(sys.argv[1]):]:
     print(h["created_by"].replace("\n", "\\n") + (" (empty)" if h.get("empty_layer") else ""))' "${2:-0}"
+}
+altered() {
+    skopeo_copy "oci-archive:$T/$1.oci" "oci:$T/$1.layout:1" && python3 -c 'import hashlib, json, sys
+def blob(digest): return sys.argv[1] + "/blobs/sha256/" + digest.split(":")[1]
+def put(of, value):
+    b = json.dumps(value).encode()
+    of["digest"], of["size"] = "sha256:" + hashlib.sha256(b).hexdigest(), len(b)
+    open(blob(of["digest"]), "wb").write(b)
+index = json.load(open(sys.argv[1] + "/index.json"))
+m = json.load(open(blob(index["manifests"][0]["digest"])))
+d = json.load(open(blob(m["config"]["digest"])))
+exec(sys.argv[2])
+put(m["config"], d)
+put(index["manifests"][0], m)
+json.dump(index, open(sys.argv[1] + "/index.json", "w"))' "$T/$1.layout" "$2"
 }
 same() {
     local want

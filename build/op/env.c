@@ -28,9 +28,7 @@ static int env_eval(struct eval *ev, const struct instr *in, struct err **e)
 	for (size_t i = 0; i < in->npair; i++) {
 		lint_secret(ev, in, in->pair[i].at, key[i]);
 		buf_printf(&line, " %s=%s", key[i], value[i]);
-		/* The image's variables are all among the stage's. */
-		(eval_get(ev, key[i]) ? config_env_set : config_env_add)(ev->image, key[i], value[i]);
-		eval_set(ev, key[i], value[i], false);
+		eval_env(ev, key[i], value[i]);
 	}
 	if (buf_ok(&line, "ENV", e) < 0)
 		return -1;

@@ -77,6 +77,34 @@ like "$(hist scopes)" '^ENV E=2 H=innert E=3 \(empty\)$' "3.1 names refer to the
 unlike "$(hist scopes)" 'p:1' "4.5 proxies are not in the history"
 is "$(raw scopes | json - '[v for v in d["config"]["Env"] if v.split("=")[0] in ("E", "H", "KEEP", "e")]')" '["E=3", "e=low", "H=innert", "KEEP=x"]' "4.1 the image keeps ENV, in place"
 
+# ---- 4.1, 7.1: where a variable stands in the image, also when the base has a name twice, and when there are very many
+dockerfile twice <<'EOT'
+FROM scratch
+ENV A=1
+EOT
+made "a base" twice
+altered twice 'd["config"]["Env"] = ["A=1", "B=1", "PATH=/p", "A=2", "C=1", "A=3"]'
+dockerfile twice <<'EOT'
+FROM base AS one
+ARG NEW=arg
+ENV C=2 NEW=1
+FROM one
+ENV A=$A$A NEW=2 B=$NEW Z=z
+EOT
+envs() { raw "$1" | json - '" ".join(d["config"]["Env"])'; }
+made "4.1 a base with a name twice" twice --build-context base="oci-layout://$T/twice.layout:1" --target one
+is "$(envs twice)" 'A=1 B=1 PATH=/p A=2 C=2 A=3 NEW=1' "4.1 what nobody sets stays"
+made "4.1 and a stage on it" twice --build-context base="oci-layout://$T/twice.layout:1"
+is "$(envs twice)" 'A=33 B=1 PATH=/p C=2 NEW=2 Z=z' "4.1 the last one counts; what is set is there once"
+mkdir -p "$T/manyenv"
+python3 -c 'print("FROM scratch AS a")
+for k in range(2200): print("ARG", *[f"E{i}=0" for i in range(k * 10, k * 10 + 10)])
+for k in range(2200): print("ENV", *[f"E{i}=1" for i in range(k * 10, k * 10 + 10)])
+print("FROM a")
+for k in range(4400): print("ENV", *[f"E{i}=2" for i in range(k * 10, k * 10 + 10)])' >"$T/manyenv/Dockerfile"
+out=$(timeout 5 "$KILN" build --progress=plain -o "type=oci,dest=$T/manyenv.oci" "$T/manyenv" 2>&1) || diag "$out"
+is "$(raw manyenv | json - '[len(d["config"]["Env"]), d["config"]["Env"][1], d["config"]["Env"][-1]]')" '[44001, "E0=2", "E43999=2"]' "7.1 very many are set in no time"
+
 # ---- 3: operators, in values, paths and COPY documents
 dockerfile expand <<'EOT'
 FROM scratch
