@@ -123,10 +123,20 @@ static int time_of(struct plan *p, const char *text, struct err **e)
 	return 0;
 }
 
+/* A decimal integer, of either sign. */
+static bool seconds(const char *text, int64_t *ret)
+{
+	uint64_t v;
+
+	if (!slice_u64(slice_of(text + (*text == '-' || *text == '+')), &v) || v > INT64_MAX)
+		return false;
+	*ret = *text == '-' ? -(int64_t)v : (int64_t)v;
+	return true;
+}
+
 int epoch_find(struct plan *p, struct err **e)
 {
 	const char *text = plan_build_arg(p, name);
-	uint64_t v;
 
 	p->epoch = INT64_MIN;
 	if (!text && p->req->has_epoch)
@@ -135,13 +145,9 @@ int epoch_find(struct plan *p, struct err **e)
 		text = eval_global_get(p, name);
 	if (!text || !*text)
 		return 0;
-	if (slice_u64(slice_of(text), &v) && v <= INT64_MAX) {
-		p->epoch = (int64_t)v;
-		return 0;
-	}
-	if (time_of(p, text, e) < 0)
+	if (!seconds(text, &p->epoch) && time_of(p, text, e) < 0)
 		return -1;
-	/* The number, or nothing, takes the place of the name. */
+	/* The number, or nothing, takes the place of what was written. */
 	if (eval_global_get(p, name)) {
 		const char *number = p->epoch_lost ? NULL : arena_printf(&p->arena, "%jd", (intmax_t)p->epoch);
 

@@ -56,8 +56,11 @@ static int workdir_key(struct step *s, struct keyer *k, struct err **e)
 	key_text(k, "directory", w->path);
 	key_u64(k, "owner", uid);
 	key_u64(k, "group", gid);
-	if (s->plan->epoch != INT64_MIN)
-		key_u64(k, "SOURCE_DATE_EPOCH", (uint64_t)s->plan->epoch);
+	if (s->plan->epoch != INT64_MIN) {
+		AUTO(mem_freep) char *epoch = mem_printf("%jd", (intmax_t)s->plan->epoch);
+
+		key_text(k, "SOURCE_DATE_EPOCH", epoch);
+	}
 	return 0;
 }
 

@@ -111,6 +111,8 @@ epoch "a directory: none" none --build-arg $c "$T/self"
 epoch "a named file" 1100000000 --build-arg SOURCE_DATE_EPOCH=it --build-context "it=$u/Ep" "$T/self"
 epoch "a named directory: none" none --build-arg SOURCE_DATE_EPOCH=it --build-context "it=$T/ep" "$T/self"
 epoch "a named image: none" none --build-arg SOURCE_DATE_EPOCH=it --build-context it=docker-image://scratch "$T/self"
+epoch "a number before 1970" -5 --build-arg SOURCE_DATE_EPOCH=-5 "$T/self"
+epoch "a number with a sign" 7 --build-arg SOURCE_DATE_EPOCH=+7 "$T/self"
 SOURCE_DATE_EPOCH=it epoch "by the environment" 1100000000 --build-context "it=$u/Ep" "$T/self"
 { printf 'ARG F=Ep\nARG SOURCE_DATE_EPOCH=src\nFROM scratch AS Src\nARG F\nARG G=$F\nADD --chmod=600 %s/$G /x\n' "$u" && cat Ep; } >"$T/self/Dockerfile"
 epoch "a stage that only fetches, by a global ARG" 1100000000 "$T/self"
@@ -122,6 +124,8 @@ while IFS='|' read -r arg text want; do
     like "$out" "$want" "18.5 is the message"
 done <<'EOT'
 12x|FROM scratch\n|invalid SOURCE_DATE_EPOCH: 12x
+9223372036854775808|FROM scratch\n|invalid SOURCE_DATE_EPOCH: 9223372036854775808
++-5|FROM scratch\n|invalid context name
 Src|FROM scratch AS src\n|invalid context name Src
 src|FROM scratch AS s\nFROM s AS src\n|SOURCE_DATE_EPOCH stage must use FROM scratch
 src|FROM scratch AS src\nADD http://h/a /\nCOPY a /b\n|unsupported COPY instruction
