@@ -183,6 +183,8 @@ static int stage_init(struct plan *p, size_t i, struct err **e)
 	ps->title = st->name ? st->name : arena_printf(&p->arena, "stage-%zu", i);
 	ps->instr = (const struct instr **)st->instr;
 	ps->ninstr = st->ninstr;
+	for (size_t k = 0; k < ps->ninstr && p->req->run.mounts.n; k++)
+		ps->instr[k] = run_with_mounts(p, ps->instr[k]);
 	ps->no_cache = p->req->no_cache;
 	for (size_t k = 0; st->name && k < p->req->no_cache_filter.n; k++)
 		ps->no_cache |= strcasecmp(p->req->no_cache_filter.v[k], st->name) == 0;
@@ -239,6 +241,7 @@ static int parse_triggers(struct pstage *ps, const char *const *text, size_t n, 
 	for (size_t i = 0; i < n; i++) {
 		if (file_parse_trigger(p->file, ps->st, text[i], &all[i], e) < 0)
 			return -1;
+		all[i] = run_with_mounts(p, all[i]);
 	}
 	memcpy(all + n, ps->instr, ps->ninstr * elem_size(all));
 	ps->instr = all;

@@ -117,6 +117,9 @@ void lint_base(struct plan *p, const struct pstage *ps);
 /* build/lintcontext.c: findings that need the files of the context or the values of build arguments. */
 void lint_context(struct plan *p);
 
+/* build/op/run_mounts.c: a RUN with the mounts that every RUN gets (--mount) before its own. */
+const struct instr *run_with_mounts(struct plan *p, const struct instr *in);
+
 /* build/graph.c: which stage needs which. */
 int graph_link(struct plan *p, struct err **e);
 int graph_edges_of(struct pstage *ps, const struct instr *in, struct err **e);

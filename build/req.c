@@ -38,8 +38,22 @@ void output_spec_clear(struct output_spec *o)
 	*o = (struct output_spec){ 0 };
 }
 
+static void run_opts_clear(struct run_opts *o)
+{
+	struct strs *const list[] = { &o->dns, &o->dns_search, &o->dns_options, &o->groups, &o->mounts, &o->proxies };
+
+	for (size_t i = 0; i < countof(list); i++)
+		strs_clear(list[i]);
+	for (size_t i = 0; i < o->nvolume; i++) {
+		free(o->volume[i].source);
+		free(o->volume[i].target);
+	}
+	free(o->volume);
+}
+
 void req_clear(struct build_req *r)
 {
+	run_opts_clear(&r->run);
 	strs_clear(&r->tags);
 	strs_clear(&r->build_args);
 	strs_clear(&r->labels);

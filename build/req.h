@@ -34,6 +34,21 @@ struct secret {
 	char *value;                     /* wiped by req_clear */
 	size_t n;
 };
+struct volume {                          /* a place of the host, for every RUN */
+	char *source, *target;           /* absolute, clean */
+	bool readonly;
+};
+struct run_opts {                        /* what every RUN gets beside its own flags (build/cmd/build_steps.c) */
+	struct strs dns, dns_search, dns_options;      /* instead of the host's lines */
+	bool no_resolv, no_hosts, no_hostname;         /* these files are the image's */
+	bool use_stdin;
+	uint64_t cap_add, cap_drop;
+	struct strs groups;
+	struct strs mounts;              /* --mount */
+	struct strs proxies;             /* "http_proxy=VALUE" of the environment */
+	struct volume *volume;
+	size_t nvolume;
+};
 struct build_req {
 	const char *context;             /* PATH, URL, "-"; NULL: none given */
 	const char *file;                /* -f, or NULL */
@@ -59,6 +74,7 @@ struct build_req {
 	struct strs ulimits;
 	uint64_t shm_size;
 	const char *hostname;            /* or NULL */
+	struct run_opts run;
 	struct secret *secret;
 	size_t nsecret;
 	struct strs ssh;                 /* "id=socket" */

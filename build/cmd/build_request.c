@@ -6,7 +6,6 @@
 #include "layers/comp.h"
 #include "parser/flags.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 
 enum { ARG_FILE_MAX = 1 << 20 };
@@ -120,99 +119,6 @@ static int contexts(struct build_opts *o, struct build_req *r, struct err **e)
 			return -1;
 		strs_add(&r->build_contexts, text);
 	}
-	return 0;
-}
-
-/* "name:ip" or "name=ip"; an address may stand in brackets. */
-static int add_host(const char *text, struct build_req *r, struct err **e)
-{
-	unsigned char addr[16];
-	const char *sep = strchr(text, '=');
-
-	if (!sep)
-		sep = strchr(text, ':');
-	if (!sep || sep == text || !sep[1])
-		return err_set(e, ERR_USAGE, "--add-host is '%s', not of the form NAME=IP", text);
-	AUTO(mem_freep) char *name = mem_strn(text, (size_t)(sep - text));
-	struct slice ip = slice_of(sep + 1);
-	if (ip.n > 2 && ip.p[0] == '[' && ip.p[ip.n - 1] == ']')
-		ip = (struct slice){ ip.p + 1, ip.n - 2 };
-	/* With the network of the host, the host is at its own loopback address. */
-	AUTO(mem_freep) char *address = slice_is(ip, "host-gateway") ? mem_str("127.0.0.1") : mem_strn(ip.p, ip.n);
-	if (inet_pton(AF_INET, address, addr) != 1 && inet_pton(AF_INET6, address, addr) != 1)
-		return err_set(e, ERR_USAGE, "--add-host is '%s', but '%s' is no IP address", text, address);
-	if (name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")])
-		return err_set(e, ERR_USAGE, "--add-host is '%s', but '%s' is no host name", text, name);
-	AUTO(mem_freep) char *pair = mem_printf("%s=%s", name, address);
-	strs_add(&r->add_hosts, pair);
-	return 0;
-}
-
-static bool limit_value(struct slice s, uint64_t *v)
-{
-	*v = UINT64_MAX;
-	return slice_is(s, "-1") || slice_is(s, "unlimited") || slice_u64(s, v);
-}
-
-static int ulimit(const char *text, struct build_req *r, struct err **e)
-{
-	static const char *const names[] = { "as",      "core", "cpu",    "data",   "fsize",      "locks",    "memlock", "msgqueue",
-					     "nice",    "nofile", "nproc", "rss",    "rtprio",     "rttime",   "sigpending", "stack" };
-	struct slice name, value, soft, hard = SLICE_NONE;
-	uint64_t low, high = UINT64_MAX;
-
-	if (!slice_cut(slice_of(text), '=', &name, &value))
-		return err_set(e, ERR_USAGE, "--ulimit is '%s', not of the form NAME=SOFT[:HARD]", text);
-	bool known = false;
-	for (size_t i = 0; i < countof(names); i++)
-		known = known || slice_is(name, names[i]);
-	if (!known)
-		return err_set(e, ERR_USAGE, "--ulimit is '%s', but there is no limit '%.*s'", text, SLICE_F(name));
-	bool two = slice_cut(value, ':', &soft, &hard);
-	if (!limit_value(soft, &low) || (two && !limit_value(hard, &high)))
-		return err_set(e, ERR_USAGE, "--ulimit is '%s', but its value is no number", text);
-	if (low > high)
-		return err_set(e, ERR_USAGE, "--ulimit is '%s': invalid ulimit, its soft limit is above its hard limit", text);
-	strs_add(&r->ulimits, text);
-	return 0;
-}
-
-static int hostname(const char *name, struct err **e)
-{
-	size_t n = strlen(name);
-
-	if (n == 0 || n > 63 || name[0] == '-' || name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")])
-		return err_set(e, ERR_USAGE, "--hostname is '%s', which is no host name", name);
-	return 0;
-}
-
-static int steps(struct app *a, struct build_opts *o, struct build_req *r, struct err **e)
-{
-	for (size_t i = 0; i < o->add_hosts.n; i++)
-		if (add_host(o->add_hosts.v[i], r, e) < 0)
-			return -1;
-	for (size_t i = 0; i < o->ulimits.n; i++)
-		if (ulimit(o->ulimits.v[i], r, e) < 0)
-			return -1;
-	for (size_t i = 0; i < o->secrets.n; i++)
-		if (build_secret(a, o->secrets.v[i], r, e) < 0)
-			return -1;
-	for (size_t i = 0; i < o->ssh.n; i++)
-		if (build_ssh(o->ssh.v[i], r, e) < 0)
-			return -1;
-	for (size_t i = 0; i < o->allow.n; i++) {
-		const char *what = o->allow.v[i];
-
-		if (strcmp(what, "network.host") != 0 && strcmp(what, "security.insecure") != 0 && strcmp(what, "device") != 0)
-			return err_set(e, ERR_USAGE, "--allow is '%s', none of network.host, security.insecure, device", what);
-		strs_add(&r->allow, what);
-	}
-	if (o->hostname && hostname(o->hostname, e) < 0)
-		return -1;
-	r->hostname = o->hostname;
-	r->shm_size = o->shm_size;
-	r->network = o->network ? o->network : "default";
-	r->jobs = (unsigned)o->jobs;
 	return 0;
 }
 
@@ -332,7 +238,7 @@ int build_request(struct app *a, struct build_opts *o, const char *context, stru
 		strs_add(&r->tags, o->tags.v[i]);
 	for (size_t i = 0; i < o->no_cache_filter.n; i++)
 		strs_add(&r->no_cache_filter, o->no_cache_filter.v[i]);
-	if (build_args(o, r, e) < 0 || labels(o, r, e) < 0 || contexts(o, r, e) < 0 || steps(a, o, r, e) < 0 || platform(o, r, e) < 0 ||
+	if (build_args(o, r, e) < 0 || labels(o, r, e) < 0 || contexts(o, r, e) < 0 || build_steps(a, o, r, e) < 0 || platform(o, r, e) < 0 ||
 	    call(o, r, e) < 0 || outputs(o, r, e) < 0 || annotations(a, o, r, e) < 0 || output_check(r, e) < 0)
 		return -1;
 	notes(a, o);

@@ -8,7 +8,6 @@
 #define AT(m) offsetof(struct build_opts, m)
 
 static const char no_attest[] = "attestations are not written";
-static const char no_resolver[] = "steps use the resolver of the host";
 static const char no_limits[] = "steps are not limited";
 static const char no_engine[] = "there is no container engine behind this builder";
 static const char no_namespace[] = "steps get their own namespaces";
@@ -32,7 +31,7 @@ const struct opt_row build_table[] = {
 	{ 0, "env", "NAME=VALUE", NULL, OPT_ERR, 0, "write ENV in the Dockerfile" },
 	{ 0, "unsetenv", "NAME", NULL, OPT_ERR, 0, "write ENV in the Dockerfile" },
 	{ 0, "cpp-flag", "FLAG", NULL, OPT_ERR, 0, "Dockerfiles are not preprocessed" },
-	{ 0, "stdin", NULL, NULL, OPT_ERR, 0, "steps read nothing; use a here-document or a bind mount" },
+	{ 0, "stdin", "[true|false]", "let RUN read the standard input of the build", OPT_BOOL, AT(use_stdin), NULL },
 	{ 'n', "dry-run", NULL, NULL, OPT_ERR, 0, "--check tells mistakes, --call=targets what there is to build" },
 	{ 0, "policy", "SPEC", NULL, OPT_ERR, 0, "there are no source policies" },
 	{ 0, "source-policy-file", "FILE", NULL, OPT_ERR, 0, "there are no source policies" },
@@ -99,11 +98,11 @@ const struct opt_row build_table[] = {
 	{ 0, "secret", "id=ID[,src=FILE|,env=NAME]", "a secret for RUN --mount=type=secret; may be repeated", OPT_LIST, AT(secrets), NULL },
 	{ 0, "ssh", "default|ID=SOCKET", "an ssh agent for RUN --mount=type=ssh; may be repeated", OPT_LIST, AT(ssh), NULL },
 	{ 0, "allow", "PERMISSION", "permit network.host, security.insecure or device; may be repeated", OPT_CSV, AT(allow), NULL },
-	{ 'v', "volume", "SPEC", NULL, OPT_ERR, 0, "use RUN --mount=type=bind with --build-context" },
-	{ 0, "mount", "SPEC", NULL, OPT_ERR, 0, "write --mount at the RUN that needs it" },
+	{ 'v', "volume", "SOURCE:TARGET[:ro]", "a directory or file of this host, for every RUN; may be repeated", OPT_LIST, AT(volumes), NULL },
+	{ 0, "mount", "SPEC", "a --mount of every RUN; may be repeated", OPT_LIST, AT(mounts), NULL },
 	{ 0, "device", "SPEC", NULL, OPT_ERR, 0, "steps get no devices of the host" },
-	{ 0, "cap-add", "NAME", NULL, OPT_ERR, 0, "use RUN --security=insecure with --allow=security.insecure" },
-	{ 0, "cap-drop", "NAME", NULL, OPT_WARN, 0, "steps have the usual capabilities in their own user namespace" },
+	{ 0, "cap-add", "NAME", "a further capability of RUN, or all; may be repeated", OPT_CSV, AT(cap_add), NULL },
+	{ 0, "cap-drop", "NAME", "a capability that RUN does not get, or all; may be repeated", OPT_CSV, AT(cap_drop), NULL },
 	{ 0, "security-opt", "OPT", NULL, OPT_WARN, 0, "the filters of steps are built in" },
 	{ 0, "isolation", "LEVEL", NULL, OPT_WARN, 0, "it is chosen by what the host allows: see 'kiln doctor'" },
 	{ 0, "runtime", "PROGRAM", NULL, OPT_WARN, 0, no_engine },
@@ -113,7 +112,7 @@ const struct opt_row build_table[] = {
 	{ 0, "userns", "MODE", NULL, OPT_WARN, 0, no_namespace },
 	{ 0, "userns-uid-map", "MAP", NULL, OPT_WARN, 0, no_namespace },
 	{ 0, "userns-gid-map", "MAP", NULL, OPT_WARN, 0, no_namespace },
-	{ 0, "group-add", "GROUP", NULL, OPT_WARN, 0, "steps have the groups of their user in the image" },
+	{ 0, "group-add", "GROUP", "a further group of the user of RUN; may be repeated", OPT_LIST, AT(groups), NULL },
 	{ 0, "ipc", "MODE", NULL, OPT_WARN, 0, no_namespace },
 	{ 0, "pid", "MODE", NULL, OPT_WARN, 0, no_namespace },
 	{ 0, "uts", "MODE", NULL, OPT_WARN, 0, no_namespace },
@@ -127,12 +126,12 @@ const struct opt_row build_table[] = {
 	{ 0, "cpuset-cpus", "LIST", NULL, OPT_WARN, 0, no_limits },
 	{ 0, "cpuset-mems", "LIST", NULL, OPT_WARN, 0, no_limits },
 	{ 0, "resource", "SPEC", NULL, OPT_WARN, 0, no_limits },
-	{ 0, "dns", "IP", NULL, OPT_WARN, 0, no_resolver },
-	{ 0, "dns-option", "OPT", NULL, OPT_WARN, 0, no_resolver },
-	{ 0, "dns-search", "DOMAIN", NULL, OPT_WARN, 0, no_resolver },
-	{ 0, "http-proxy", "[true|false]", NULL, OPT_ACCEPT, 0, NULL },
-	{ 0, "no-hosts", "[true|false]", NULL, OPT_ACCEPT, 0, NULL },
-	{ 0, "no-hostname", "[true|false]", NULL, OPT_ACCEPT, 0, NULL },
+	{ 0, "dns", "IP|none", "name server of RUN; none: the image's own resolv.conf; may be repeated", OPT_LIST, AT(dns), NULL },
+	{ 0, "dns-option", "OPTION", "an option of the resolver of RUN; may be repeated", OPT_LIST, AT(dns_options), NULL },
+	{ 0, "dns-search", "DOMAIN", "search domain of RUN, or . for none; may be repeated", OPT_LIST, AT(dns_search), NULL },
+	{ 0, "http-proxy", "[true|false]", "pass the proxy variables of the environment to RUN", OPT_TRI, AT(http_proxy), NULL },
+	{ 0, "no-hosts", "[true|false]", "leave the image its own /etc/hosts in RUN", OPT_BOOL, AT(no_hosts), NULL },
+	{ 0, "no-hostname", "[true|false]", "leave the image its own /etc/hostname in RUN", OPT_BOOL, AT(no_hostname), NULL },
 	{ 0, "compat-volumes", "[true|false]", NULL, OPT_ACCEPT, 0, NULL },
 	/* platforms, time, supply chain */
 	{ 0, "arch", "ARCH", NULL, OPT_ALIAS, 0, "platform" },

@@ -22,6 +22,7 @@ struct box {
 	int root;                        /* the step's root, O_PATH */
 	int proc;                        /* where /proc goes, O_PATH */
 	int null;                        /* the host's /dev/null, verified */
+	int in;                          /* what the command reads; -1: nothing */
 	char *seed;                      /* what every root has to mount on, as a layer below the image's */
 	const char **stack;              /* the root's lowers, bottom first: the seed, then what the image has */
 	size_t nstack;
@@ -58,7 +59,7 @@ struct mount_type {
 	/* Make the source, before the root is there. *ret: a detached mount; -1: nothing is to be mounted. */
 	int (*prepare)(struct box *b, const struct run_mount *m, int *ret, struct err **e);
 };
-extern const struct mount_type mount_bind, mount_cache, mount_tmpfs, mount_secret, mount_ssh, mount_file;
+extern const struct mount_type mount_bind, mount_cache, mount_tmpfs, mount_secret, mount_ssh, mount_file, mount_host;
 int mount_prepare(struct box *b, int *mounts, struct err **e);          /* spec->nmount of them */
 int mount_attach_all(struct box *b, int *mounts, struct err **e);
 

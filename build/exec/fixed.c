@@ -162,16 +162,16 @@ int fixed_etc(struct box *b, struct err **e)
 	AUTO(fd_closep) int there = -1;
 	const char *host = b->spec->hostname;
 
-	if (net_resolv(b, &resolv, e) < 0)
+	if (!b->spec->no_resolv && (net_resolv(b, &resolv, e) < 0 || etc_file(b, "/etc/resolv.conf", &resolv, e) < 0))
 		return -1;
 	buf_printf(&hosts, "127.0.0.1\tlocalhost %s\n::1\tlocalhost ip6-localhost ip6-loopback\n", host);
 	for (size_t i = 0; b->spec->hosts && b->spec->hosts[i]; i++)
 		buf_printf(&hosts, "%s\n", b->spec->hosts[i]);
-	if (etc_file(b, "/etc/resolv.conf", &resolv, e) < 0 || etc_file(b, "/etc/hosts", &hosts, e) < 0)
+	if (!b->spec->no_hosts && etc_file(b, "/etc/hosts", &hosts, e) < 0)
 		return -1;
 
 	/* Only if the image has one. */
-	if (at_try(b->root, "/etc/hostname", O_PATH, &there, NULL) != 0)
+	if (b->spec->no_hostname || at_try(b->root, "/etc/hostname", O_PATH, &there, NULL) != 0)
 		return 0;
 	buf_printf(&name, "%s\n", host);
 	return etc_file(b, "/etc/hostname", &name, e);

@@ -74,7 +74,8 @@ static int open_null(struct box *b, struct err **e)
  * taken out again. One for the steps of a build; whoever finds it half made makes what it lacks itself (target.c). */
 static int make_seed(struct box *b, struct err **e)
 {
-	static const char *const dirs[] = { "dev", "proc", "sys", "etc" }, *const files[] = { "etc/resolv.conf", "etc/hosts" };
+	static const char *const dirs[] = { "dev", "proc", "sys", "etc" };
+	const char *const files[] = { b->spec->no_resolv ? NULL : "etc/resolv.conf", b->spec->no_hosts ? NULL : "etc/hosts" };
 	AUTO(fd_closep) int seed = -1;
 	int rc = at_try_store(b->store, b->seed, O_PATH | O_DIRECTORY, &seed, e);
 
@@ -89,6 +90,8 @@ static int make_seed(struct box *b, struct err **e)
 		if (mkdirat(seed, dirs[i], 0755) < 0 && errno != EEXIST)
 			return err_errno(e, ERR_HOST, errno, "cannot make '%s/%s'", b->seed, dirs[i]);
 	for (size_t i = 0; i < countof(files); i++) {
+		if (!files[i])
+			continue;
 		AUTO(fd_closep) int fd = openat(seed, files[i], O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
 
 		if (fd < 0)
@@ -186,7 +189,9 @@ static int build_box(struct box *b, struct err **e)
 	if (make_dirs(b, e) < 0 || net_start(b, e) < 0 || mount_prepare(b, mounts, e) < 0 || mount_root(b, e) < 0 ||
 	    fixed_mount(b, e) < 0 || fixed_etc(b, e) < 0 || mount_attach_all(b, mounts, e) < 0)
 		return -1;
-	return user_resolve(b->root, b->spec->user, &b->user, e);
+	if (user_resolve(b->root, b->spec->user, &b->user, e) < 0)
+		return -1;
+	return user_add_groups(b->root, b->spec->group, &b->user, e);
 }
 
 /* ---- waiting */
@@ -393,10 +398,10 @@ int run_job(struct job_self *self, struct slice in, const int *fds, size_t nfds,
 {
 	AUTO(run_spec_clear) struct run_spec spec = { .store = NULL };
 	AUTO(box_clear) struct box b = { .spec = &spec, .self = self, .store = -1, .outside = -1, .files = -1, .root = -1,
-					 .proc = -1, .null = -1, .pasta_go = -1, .pasta_said = -1 };
+					 .proc = -1, .null = -1, .in = nfds == 3 ? fds[2] : -1, .pasta_go = -1, .pasta_said = -1 };
 	AUTO(result_clear) struct run_result r = { .status = 0 };
 
-	if (nfds != 2)
+	if (nfds != 2 && nfds != 3)
 		return err_set(e, ERR_BUG, "a step needs two pipes");
 	job_graceful(self);
 	umask(0);

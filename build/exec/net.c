@@ -164,38 +164,60 @@ int net_start(struct box *b, struct err **e)
 	return b->spec->net == RUN_NET_PRIVATE ? pasta_start(b, e) : 0;
 }
 
-/* Lines of the host's file that also hold in a private network: not its loopback servers. */
-static void resolv_private(struct slice host, struct buf *out)
+/* The host's lines, but those that something else takes the place of; in a private network its loopback servers are not there. */
+static void resolv_lines(const struct run_spec *s, struct slice host, struct buf *out)
 {
-	buf_str(out, "nameserver " FORWARDER "\n");
 	while (host.n > 0) {
 		struct slice line = host, rest = SLICE_NONE;
 
 		if (!slice_cut(host, '\n', &line, &rest))
 			rest = SLICE_NONE;
 		host = rest;
-		if (slice_starts(line, "search ") || slice_starts(line, "options ") || slice_starts(line, "domain ")) {
-			buf_slice(out, line);
-			buf_char(out, '\n');
-		}
+		bool server = slice_starts(line, "nameserver"), search = slice_starts(line, "search ") || slice_starts(line, "domain ");
+		bool options = slice_starts(line, "options ");
+
+		if (s->net == RUN_NET_PRIVATE && !search && !options)
+			continue;
+		if ((server && s->dns[0]) || (search && s->dns_search[0]) || (options && s->dns_options[0]))
+			continue;
+		buf_slice(out, line);
+		buf_char(out, '\n');
 	}
+}
+
+static void resolv_list(const char *word, char *const *list, struct buf *out)
+{
+	for (size_t i = 0; list[i]; i++)
+		buf_printf(out, "%s%s", i ? " " : word, list[i]);
+	if (list[0])
+		buf_char(out, '\n');
 }
 
 int net_resolv(const struct box *b, struct buf *out, struct err **e)
 {
 	AUTO(fd_closep) int fd = -1;
 	AUTO(buf_freep) struct buf host = BUF_MAX(1 << 20);
+	const struct run_spec *s = b->spec;
 
-	if (b->spec->net == RUN_NET_NONE)
+	if (s->net == RUN_NET_NONE)
 		return 0;
 	fd = openat(AT_FDCWD, "/etc/resolv.conf", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 && errno != ENOENT)
 		return err_errno(e, ERR_HOST, errno, "cannot read '/etc/resolv.conf' of this host");
 	if (fd >= 0 && fd_read_all(fd, &host, e) < 0)
 		return -1;
-	if (b->spec->net == RUN_NET_HOST)
+	if (s->net == RUN_NET_HOST && !s->dns[0] && !s->dns_search[0] && !s->dns_options[0]) {
 		buf_slice(out, buf_view(&host));
-	else
-		resolv_private(buf_view(&host), out);
+		return 0;
+	}
+	if (s->net == RUN_NET_PRIVATE && !s->dns[0])
+		buf_str(out, "nameserver " FORWARDER "\n");
+	for (size_t i = 0; s->dns[i]; i++)
+		buf_printf(out, "nameserver %s\n", s->dns[i]);
+	resolv_lines(s, buf_view(&host), out);
+	/* "." is no domain. */
+	if (s->dns_search[0] && strcmp(s->dns_search[0], ".") != 0)
+		resolv_list("search ", s->dns_search, out);
+	resolv_list("options ", s->dns_options, out);
 	return 0;
 }

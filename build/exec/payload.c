@@ -180,7 +180,8 @@ static void raise_oom_score(void)
 
 static int set_stdio(const struct box *b, const int out[2], struct err **e)
 {
-	AUTO(fd_closep) int null = openat(AT_FDCWD, "/dev/null", O_RDONLY | O_CLOEXEC);   /* ours, in the fresh /dev */
+	/* /dev/null is ours, in the fresh /dev. */
+	AUTO(fd_closep) int null = b->in >= 0 ? b->in : openat(AT_FDCWD, "/dev/null", O_RDONLY | O_CLOEXEC);
 	struct stat st;
 
 	if (null < 0 || dup2(null, 0) < 0 || dup2(out[0], 1) < 0 || dup2(out[1], 2) < 0)
@@ -256,9 +257,10 @@ static int set_ids(const struct user *u, struct err **e)
 static int become_user(const struct box *b, struct err **e)
 {
 	bool all = b->spec->insecure;
-	uint64_t caps = bounding() & (all ? ALL_CAPS : DEFAULT_CAPS);
+	uint64_t some = (DEFAULT_CAPS & ~b->spec->cap_drop) | b->spec->cap_add;
+	uint64_t caps = bounding() & (all ? ALL_CAPS : some);
 
-	if (!all && (drop_bounding(DEFAULT_CAPS, e) < 0 || seccomp_install(caps, e) < 0))
+	if (!all && (drop_bounding(some, e) < 0 || seccomp_install(caps, e) < 0))
 		return -1;
 	if (prctl(PR_SET_KEEPCAPS, 1) < 0)
 		return err_errno(e, ERR_HOST, errno, "cannot keep capabilities");

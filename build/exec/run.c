@@ -79,7 +79,7 @@ static void get_mount(struct wire *w, struct run_mount *m)
 	uint32_t bits;
 
 	m->kind = wire_u32(w);
-	if (m->kind > RUN_FILE)
+	if (m->kind > RUN_HOST)
 		w->bad = true;
 	m->target = wire_str(w);
 	m->lower = get_strs(w, &m->nlower);
@@ -120,6 +120,13 @@ void run_spec_pack(const struct run_spec *r, struct buf *out)
 	wire_put_str(out, r->user);
 	wire_put_str(out, r->hostname);
 	put_strs(out, r->hosts);
+	put_strs(out, r->dns);
+	put_strs(out, r->dns_search);
+	put_strs(out, r->dns_options);
+	wire_put_u32(out, (uint32_t)(r->no_resolv | r->no_hosts << 1 | r->no_hostname << 2));
+	put_strs(out, r->group);
+	wire_put_u64(out, r->cap_add);
+	wire_put_u64(out, r->cap_drop);
 	wire_put_u32(out, r->net);
 	wire_put_u32(out, r->insecure);
 	wire_put_u64(out, r->shm_size);
@@ -135,6 +142,20 @@ static char *get_default(struct wire *w, const char *absent)
 	char *s = wire_str(w);
 
 	return s ? s : mem_str(absent);
+}
+
+static void get_network(struct wire *w, struct run_spec *r)
+{
+	uint32_t bits;
+
+	r->hosts = get_strs(w, NULL);
+	r->dns = get_strs(w, NULL);
+	r->dns_search = get_strs(w, NULL);
+	r->dns_options = get_strs(w, NULL);
+	bits = wire_u32(w);
+	r->no_resolv = bits & 1;
+	r->no_hosts = bits & 2;
+	r->no_hostname = bits & 4;
 }
 
 int run_spec_unpack(struct slice in, struct run_spec *ret, struct err **e)
@@ -155,7 +176,10 @@ int run_spec_unpack(struct slice in, struct run_spec *ret, struct err **e)
 	r.cwd = get_default(&w, "/");
 	r.user = get_default(&w, "");
 	r.hostname = get_default(&w, "buildkitsandbox");
-	r.hosts = get_strs(&w, NULL);
+	get_network(&w, &r);
+	r.group = get_strs(&w, NULL);
+	r.cap_add = wire_u64(&w);
+	r.cap_drop = wire_u64(&w);
 	r.net = wire_u32(&w);
 	r.insecure = wire_u32(&w);
 	r.shm_size = wire_u64(&w);
@@ -204,6 +228,10 @@ void run_spec_clear(struct run_spec *r)
 	free(r->user);
 	free(r->hostname);
 	free_strs(r->hosts);
+	free_strs(r->dns);
+	free_strs(r->dns_search);
+	free_strs(r->dns_options);
+	free_strs(r->group);
 	free_strs(r->ulimit);
 	*r = (struct run_spec){ .store = NULL };
 }

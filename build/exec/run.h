@@ -1,8 +1,8 @@
 /* build/exec/run.h - one command in a root: what a RUN step asks for, and the job that does it (spec/executor.md 1.1).
  *
  * Data:   the main process packs a run_spec into a job payload; run_job() is the monitor: it mounts, starts process 1, waits.
- *         fds: [0] stdout pipe, [1] stderr pipe. Event RUN_READY: the root is mounted (store directories may be renamed from
- *         now on). Answer: run_result.
+ *         fds: [0] stdout pipe, [1] stderr pipe, [2] what the command reads, if anything. Event RUN_READY: the root is mounted (store
+ *         directories may be renamed from now on). Answer: run_result.
  * Owns:   run_spec_unpack makes a copy; run_spec_clear.
  * Fails:  the command's own failure is an answer, not an error. Set-up failures are ERR_HOST naming stage and path, bad users
  *         ERR_STEP, refused modes ERR_LIMIT.
@@ -11,14 +11,14 @@
 #include "base/job.h"
 
 enum run_net { RUN_NET_HOST, RUN_NET_NONE, RUN_NET_PRIVATE };
-enum run_mount_kind { RUN_BIND, RUN_CACHE, RUN_TMPFS, RUN_SECRET, RUN_SSH, RUN_FILE };
+enum run_mount_kind { RUN_BIND, RUN_CACHE, RUN_TMPFS, RUN_SECRET, RUN_SSH, RUN_FILE, RUN_HOST };
 struct run_mount {
 	enum run_mount_kind kind;
 	char *target;                    /* absolute inside the root, cleaned */
 	/* RUN_BIND: a read-only stack of store directories (bottom first), and a path in it */
 	char **lower;
 	size_t nlower;
-	char *source;                    /* path inside it ("" = its root) */
+	char *source;                    /* path inside it ("" = its root); RUN_HOST: absolute path of the host */
 	bool readonly;
 	/* RUN_CACHE: store directory ("cache/<hash>"), what it is the hash of, a sub-path in it */
 	char *cache, *id;
@@ -43,6 +43,10 @@ struct run_spec {
 	char *user;                      /* USER text, "" = root */
 	char *hostname;
 	char **hosts;                    /* extra lines for /etc/hosts: "IP\tNAME" */
+	char **dns, **dns_search, **dns_options;       /* instead of the lines of the host's resolv.conf */
+	bool no_resolv, no_hosts, no_hostname;         /* the image's own files are seen */
+	char **group;                    /* further groups: names of the image's group file, or numbers */
+	uint64_t cap_add, cap_drop;      /* beside the usual capabilities */
 	enum run_net net;
 	bool insecure;                   /* --security=insecure, already permitted */
 	uint64_t shm_size;               /* 0: 64 MiB */

@@ -198,6 +198,27 @@ int user_resolve(int root, const char *user_text, struct user *ret, struct err *
 	return 0;
 }
 
+int user_add_groups(int root, char *const *list, struct user *u, struct err **e)
+{
+	AUTO(buf_freep) struct buf text = BUF_MAX(FILE_BYTES);
+	size_t cap = u->ngroup;
+
+	if (!list[0])
+		return 0;
+	if (file_text(root, "/etc/group", &text, e) < 0)
+		return -1;
+	for (size_t i = 0; list[i]; i++) {
+		uint32_t gid = 0;
+		int rc = number(slice_of(list[i]), "group", &gid, e);
+
+		if (rc == 1 && !group_find(buf_view(&text), slice_of(list[i]), &gid))
+			return err_set(e, ERR_STEP, "unable to find group %s: no matching entries in group file", list[i]);
+		if (rc < 0 || group_add(u, gid, &cap, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 void user_clear(struct user *u)
 {
 	free(u->group);

@@ -14,4 +14,6 @@ struct user {
 };
 /* text: "", user, uid, user:group, ... root: directory fd of the image's root. ERR_STEP names what is not found. */
 int user_resolve(int root, const char *text, struct user *ret, struct err **e);
+/* Further groups, by name or number; list ends with NULL. */
+int user_add_groups(int root, char *const *list, struct user *u, struct err **e);
 void user_clear(struct user *u);

@@ -70,6 +70,16 @@ static void env_add(struct eval *ev, const char ***v, size_t *n, const char *key
 	*v = grown;
 }
 
+static const char *proxy_of(const struct strs *list, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (size_t i = 0; i < list->n; i++)
+		if (strncmp(list->v[i], name, n) == 0 && list->v[i][n] == '=')
+			return list->v[i] + n + 1;
+	return NULL;
+}
+
 static void env_eval(struct eval *ev, struct run *r)
 {
 	static const char *const proxy[] = { "http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy" };
@@ -86,6 +96,8 @@ static void env_eval(struct eval *ev, struct run *r)
 			*c = (char)(*c >= 'a' ? *c - 32 : *c);
 		if (!value)
 			value = plan_build_arg(ev->plan, upper);
+		if (!value)
+			value = proxy_of(&ev->plan->req->run.proxies, proxy[i]);
 		if (!value)
 			continue;
 		env_add(ev, &r->extra, &r->nextra, upper, value);
@@ -363,7 +375,8 @@ static int run_start(struct run *r, struct err **e)
 	fcntl(err[1], F_SETPIPE_SZ, 1 << 20);
 	r->mounting = true;
 	sched_mounting(r->s, true);
-	rc = job_start(a->jobs, JOB_MAPPED, WORK_RUN, buf_view(&spec), (int[]){ out[1], err[1] }, 2, run_event, run_done, r, &r->s->job, e);
+	rc = job_start(a->jobs, JOB_MAPPED, WORK_RUN, buf_view(&spec), (int[]){ out[1], err[1], STDIN_FILENO },
+		       step_req(r->s)->run.use_stdin ? 3 : 2, run_event, run_done, r, &r->s->job, e);
 	mem_wipe(spec.p, spec.n);
 	run_forget(r);
 	fd_closep(&out[1]);

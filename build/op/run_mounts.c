@@ -205,6 +205,23 @@ int run_mounts_eval(struct eval *ev, const struct instr *in, struct run *r, stru
 	return 0;
 }
 
+/* They are placed where the RUN is, and read as if they were written there. */
+const struct instr *run_with_mounts(struct plan *p, const struct instr *in)
+{
+	const struct strs *more = &p->req->run.mounts;
+
+	if (in->id != INSTR_RUN || more->n == 0)
+		return in;
+	struct instr *run = arena_dup(&p->arena, in, sizeof(*in));
+	struct flag *flag = arena_alloc(&p->arena, (more->n + in->nflag) * sizeof(*flag));
+	for (size_t i = 0; i < more->n; i++)
+		flag[i] = (struct flag){ .name = "mount", .value = more->v[i], .at = in->at, .value_at = in->at };
+	memcpy(flag + more->n, in->flag, in->nflag * sizeof(*flag));
+	run->flag = flag;
+	run->nflag += more->n;
+	return run;
+}
+
 /* A directory is mounted as a tree of its own: the step reads what was hashed, whatever happens to the files meanwhile. */
 static int context_tree(struct eval *ev, const struct instr *in, struct run *r, struct run_input *m, const char *from, struct err **e)
 {
@@ -375,16 +392,34 @@ static void secret_env(struct run *r, const struct run_input *m)
 	r->extra = v;
 }
 
+/* The volumes, in the order of their targets, up to `target`, or the rest: what lies above is mounted first, and of two with one target the
+ * RUN's own covers the other. */
+static size_t volumes_spec(const struct run_opts *o, size_t i, const char *target, struct run_spec *spec)
+{
+	for (; i < o->nvolume && (!target || strcmp(o->volume[i].target, target) <= 0); i++)
+		spec->mount[spec->nmount++] = (struct run_mount){
+			.kind = RUN_HOST, .target = o->volume[i].target, .source = o->volume[i].source, .readonly = o->volume[i].readonly,
+		};
+	return i;
+}
+
 int run_mounts_spec(struct run *r, struct run_spec *spec, struct err **e)
 {
-	spec->mount = mem_array(r->nmount + 1, sizeof(*spec->mount));
+	const struct run_opts *o = &step_req(r->s)->run;
+	size_t volume = 0;
+
+	spec->mount = mem_array(r->nmount + o->nvolume + 1, sizeof(*spec->mount));
 	for (size_t i = 0; i < r->nmount; i++) {
 		struct run_input *m = &r->mount[i];
 		bool absent = late(m) && !m->secret && !m->socket;
 
-		if (m->target && !absent && mount_spec(r, m, &spec->mount[spec->nmount++], e) < 0)
+		if (!m->target || absent)
+			continue;
+		volume = volumes_spec(o, volume, m->target, spec);
+		if (mount_spec(r, m, &spec->mount[spec->nmount++], e) < 0)
 			return -1;
 	}
+	volumes_spec(o, volume, NULL, spec);
 	if (r->script_name) {
 		struct run_mount *f = &spec->mount[spec->nmount++];
 

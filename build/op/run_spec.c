@@ -15,6 +15,29 @@ static char *host_name(const char *h)
 	return name;
 }
 
+/* What was not given is not there, so that a key is what it always was. Addresses and names of servers do not count, nor what a volume
+ * holds: nobody knows whether it changed. */
+static void options_key(const struct run_opts *o, struct keyer *k)
+{
+	if (o->no_resolv)
+		key_u64(k, "own /etc/resolv.conf", 1);
+	if (o->no_hosts)
+		key_u64(k, "own /etc/hosts", 1);
+	if (o->no_hostname)
+		key_u64(k, "own /etc/hostname", 1);
+	if (o->cap_add)
+		key_u64(k, "added capabilities", o->cap_add);
+	if (o->cap_drop)
+		key_u64(k, "dropped capabilities", o->cap_drop);
+	for (size_t i = 0; i < o->groups.n; i++)
+		key_text(k, "further group", o->groups.v[i]);
+	for (size_t i = 0; i < o->nvolume; i++) {
+		key_text(k, "volume", o->volume[i].target);
+		key_text(k, "volume source", o->volume[i].source);
+		key_u64(k, "volume is read-only", o->volume[i].readonly);
+	}
+}
+
 int run_key(struct step *s, struct keyer *k, struct err **e)
 {
 	const struct run *r = s->data;
@@ -49,6 +72,7 @@ int run_key(struct step *s, struct keyer *k, struct err **e)
 
 		key_text(k, "extra host", name);
 	}
+	options_key(&q->run, k);
 	return run_mounts_key(s->data, k, e);
 }
 
@@ -69,6 +93,19 @@ static void spec_root(struct step *s, struct run_spec *spec)
 	spec->root_mode = root.mode;
 	spec->root_uid = root.uid;
 	spec->root_gid = root.gid;
+}
+
+static void spec_options(const struct run_opts *o, struct run_spec *spec)
+{
+	spec->dns = (char **)o->dns.v;
+	spec->dns_search = (char **)o->dns_search.v;
+	spec->dns_options = (char **)o->dns_options.v;
+	spec->no_resolv = o->no_resolv;
+	spec->no_hosts = o->no_hosts;
+	spec->no_hostname = o->no_hostname;
+	spec->group = (char **)o->groups.v;
+	spec->cap_add = o->cap_add;
+	spec->cap_drop = o->cap_drop;
 }
 
 int run_spec_of(struct run *r, struct buf *out, struct err **e)
@@ -103,6 +140,7 @@ int run_spec_of(struct run *r, struct buf *out, struct err **e)
 	spec.env = (char **)strs_null(&env);
 	spec.argv = (char **)strs_null(&argv);
 	spec.ulimit = (char **)strs_null(&limits);
+	spec_options(&q->run, &spec);
 	spec_root(s, &spec);
 	rc = run_mounts_spec(r, &spec, e);
 	if (rc == 0) {

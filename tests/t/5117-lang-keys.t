@@ -106,6 +106,18 @@ mounts '' --memory 100m --cpu-shares 100
 mounts '' --shm-size 1m
 mounts '' --ulimit nofile=100
 mounts '' --network none
+while read -r option; do
+    # shellcheck disable=SC2086
+    mounts '' $option
+done <<'EOO'
+--hostname h
+--dns 1.2.3.4 --dns-search a.b
+--no-hosts
+--cap-drop kill
+--group-add 5
+-v /etc:/v:ro
+--mount type=tmpfs,target=/more
+EOO
 mounts '')" <<'EOT'
 s/type=cache/&,id=z,sharing=locked/: 0
 s/type=cache/&,ro/: 1
@@ -123,6 +135,13 @@ s/RUN .*source=d/RUN --network=none --mount=source=d/: 1
  --shm-size 1m: 4
  --ulimit nofile=100: 4
  --network none: 4
+ --hostname h: 4
+ --dns 1.2.3.4 --dns-search a.b: 0
+ --no-hosts: 4
+ --cap-drop kill: 4
+ --group-add 5: 4
+ -v /etc:/v:ro: 4
+ --mount type=tmpfs,target=/more: 4
 : 0
 EOT
 
