@@ -22,6 +22,9 @@ struct pick_tree *pick_tree_view(const struct view *v, const int *layer_dir);
 void pick_tree_free(struct pick_tree *t);
 void pick_tree_freep(struct pick_tree **t);
 
+/* A hint for a path that this tree does not have: the nearest one that is there. */
+void pick_near(struct pick_tree *t, const char *path, struct err **e);
+
 struct pick_source {
 	struct pick_tree *tree;          /* NULL: the one pick_run() was given */
 	const char *path;                /* as written after expansion; NULL for inline content */

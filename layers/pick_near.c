@@ -109,3 +109,12 @@ int pick_missing(struct pick_look *l, const char *written, struct slice path, co
 		hint_near(l, path, written[0] == '/' ? "/" : "", e);
 	return -1;
 }
+
+void pick_near(struct pick_tree *t, const char *path, struct err **e)
+{
+	AUTO(arena_clear) struct arena a = { 0 };
+	AUTO(buf_freep) struct buf clean = BUF_MAX(64 << 10);
+
+	pick_clean(slice_of(path), &clean);
+	hint_near(&(struct pick_look){ t, &a }, buf_view(&clean), path[0] == '/' ? "/" : "", e);
+}

@@ -28,6 +28,10 @@ typedef char *mount_expand(void *arg, const char *text, struct err **e);
 int mount_from(const char *spec, char **ret_from, struct err **e);
 int mount_parse(const char *spec, mount_expand *expand, void *arg, struct mount_opts *ret, struct err **e);
 void mount_opts_clear(struct mount_opts *m);
+/* Where its i-th field stands in the file, or the value of its last field with that key; all of f when it is not written plainly there.
+ * mount_parse() says by err_part() which field is wrong. */
+struct span mount_field_at(const struct source *s, const struct flag *f, size_t i);
+struct span mount_value_at(const struct source *s, const struct flag *f, const char *key);
 
 /* "64m", "1.5 GiB": number with optional 1024-based unit (8.6 tmpfs size, shm-size). */
 int parse_size(struct slice text, uint64_t *ret, struct err **e);

@@ -367,7 +367,7 @@ int mount_parse(const char *spec, mount_expand *expand, void *arg, struct mount_
 		return err_wrap(e, "failed to parse csv mounts");
 	for (size_t i = 0; i < fields.n; i++)
 		if (set_field(&s, fields.v[i], expand, arg, e) < 0)
-			return -1;
+			return err_part_set(e, i);
 	if (check_type(&s, e) < 0)
 		return -1;
 	if (!s.ro_set)
@@ -395,6 +395,50 @@ int mount_from(const char *spec, char **ret_from, struct err **e)
 	}
 	*ret_from = take(&from);
 	return 0;
+}
+
+/* ---- places ---- */
+
+/* Commas part the fields unless something is quoted or escaped: then the value is not what the file holds, or holds a ". */
+static bool plain(const struct source *s, const struct flag *f)
+{
+	struct slice file = source_text(s), value = slice_of(f->value);
+
+	return f->value_at.to <= file.n && f->value_at.from + value.n == f->value_at.to && !memchr(value.p, '"', value.n) &&
+	       memcmp(file.p + f->value_at.from, value.p, value.n) == 0;
+}
+
+struct span mount_field_at(const struct source *s, const struct flag *f, size_t i)
+{
+	struct slice field = SLICE_NONE, rest = slice_of(f->value);
+	bool more = true;
+
+	if (!plain(s, f))
+		return f->value_at;
+	for (size_t k = 0; more && k <= i; k++)
+		more = slice_cut(rest, ',', &field, &rest);
+	uint32_t from = f->value_at.from + (uint32_t)(field.p - f->value);
+	return field.n ? (struct span){ from, from + (uint32_t)field.n } : f->value_at;
+}
+
+struct span mount_value_at(const struct source *s, const struct flag *f, const char *key)
+{
+	struct slice field, name, value, rest = slice_of(f->value);
+	struct span at = f->value_at;
+	int row = find_key(key);
+
+	for (bool more = plain(s, f); more;) {
+		more = slice_cut(rest, ',', &field, &rest);
+		if (!slice_cut(field, '=', &name, &value) || !value.n)
+			continue;
+		AUTO(mem_freep) char *written = mem_strn(name.p, name.n);
+		int have = find_key(written);
+		if (have < 0 || keys[have].key != keys[row].key)
+			continue;
+		at.from = f->value_at.from + (uint32_t)(value.p - f->value);
+		at.to = at.from + (uint32_t)value.n;
+	}
+	return at;
 }
 
 void mount_opts_clear(struct mount_opts *m)

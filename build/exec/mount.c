@@ -22,8 +22,10 @@ int mount_prepare(struct box *b, int *mounts, struct err **e)
 		const struct run_mount *m = &b->spec->mount[i];
 
 		mounts[i] = -1;
-		if (types[m->kind]->prepare(b, m, &mounts[i], e) < 0)
+		if (types[m->kind]->prepare(b, m, &mounts[i], e) < 0) {
+			err_part_set(e, i);
 			return err_wrap(e, "cannot prepare the mount for '%s'", m->target);
+		}
 	}
 	return 0;
 }
@@ -34,7 +36,7 @@ int mount_attach_all(struct box *b, int *mounts, struct err **e)
 		if (mounts[i] < 0)
 			continue;
 		if (target_mount(b, b->spec->mount[i].target, mounts[i], e) < 0)
-			return -1;
+			return err_part_set(e, i);
 		fd_closep(&mounts[i]);
 	}
 	return 0;

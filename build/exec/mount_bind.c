@@ -54,7 +54,7 @@ static int bind_prepare(struct box *b, const struct run_mount *m, int *ret, stru
 	if (rc < 0)
 		return -1;
 	if (rc == AT_MISSING)
-		return err_set(e, ERR_INPUT, "source '%s' not found", path);
+		return err_set(e, ERR_INPUT, "\"/%s\": not found", m->source);
 	mount = mnt_clone(source, "", false, e);
 	if (mount < 0 || mnt_attr(mount, false, MNT_NODEV | (m->readonly ? MNT_RDONLY | MNT_NOSUID : 0), e) < 0)
 		return -1;

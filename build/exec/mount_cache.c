@@ -47,7 +47,7 @@ static int cache_seed(struct box *b, const struct run_mount *m, int dir, struct 
 		return err_errno(e, ERR_HOST, errno, "cannot open the source");
 	rc = at_try(top, path, O_RDONLY | O_DIRECTORY, &source, e);
 	if (rc == AT_MISSING)
-		return err_set(e, ERR_INPUT, "source '%s' not found", path);
+		return err_set(e, ERR_INPUT, "\"/%s\": not found", m->source);
 	if (rc < 0 || seed_copy(source, dir, e) < 0)
 		return err_wrap(e, "cannot fill the cache from '%s'", path);
 	return 0;

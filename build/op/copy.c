@@ -269,22 +269,21 @@ static void place_source(struct copy *c, struct err **e)
 
 /* ---- key */
 
-/* The directory part of a single named file does not count (17.2). */
-static const char *source_name_of(const struct copy *c, const struct copy_source *s)
+/* The directory part of a single named file does not count, nor does a slash behind a directory (17.2). clean: for the answer. */
+static const char *source_name_of(const struct copy *c, const struct copy_source *s, struct buf *clean)
 {
-	size_t n = strlen(s->text);
-
 	if (c->parents || s->kind != COPY_PATH || glob_has_meta(slice_of(s->text)))
 		return s->text;
-	while (n && s->text[n - 1] == '/')
-		n--;
-	const char *slash = memrchr(s->text, '/', n);
-	return slash ? slash + 1 : s->text;
+	buf_reset(clean);
+	path_clean(slice_of(s->text + strspn(s->text, "/")), clean);
+	const char *slash = strrchr(clean->p, '/');
+	return slash ? slash + 1 : clean->p;
 }
 
 static int key_definition(const struct copy *c, struct keyer *k, struct err **e)
 {
 	AUTO(buf_freep) struct buf owner = BUF_MAX(64);
+	AUTO(buf_freep) struct buf clean = BUF_MAX(1 << 20);
 	uint32_t uid = 0, gid = 0;
 	bool has = false;
 
@@ -294,7 +293,7 @@ static int key_definition(const struct copy *c, struct keyer *k, struct err **e)
 		const struct copy_source *s = &c->source[i];
 		AUTO(mem_freep) char *file = s->kind == COPY_HTTP ? http_file_name(s->text) : NULL;
 
-		key_text(k, "source", s->kind == COPY_INLINE ? s->name : file ? file : source_name_of(c, s));
+		key_text(k, "source", s->kind == COPY_INLINE ? s->name : file ? file : source_name_of(c, s, &clean));
 	}
 	key_text(k, "destination", c->dest);
 	buf_printf(&owner, "%u:%u", uid, gid);

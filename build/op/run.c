@@ -296,6 +296,7 @@ static void run_check(struct run *r)
 	run_ready(r);
 	s->job = NULL;
 	if (r->e) {
+		run_mounts_failed(r, &r->e);
 		step_failed(s, take(&r->e));
 	} else if (r->result.status != 0) {
 		command_failed(r);

@@ -13,7 +13,8 @@ struct run_input {                       /* one --mount, evaluated */
 	const char *id;                  /* secret, ssh, cache */
 	const char *socket;              /* ssh */
 	struct strs dirs;                /* filled before the start */
-	struct span at;
+	const struct flag *flag;
+	size_t row;                      /* in the worker's description */
 	bool context;                    /* tree is a hidden stage made of the main context */
 };
 struct run {
@@ -63,3 +64,5 @@ int run_mounts_given(const struct run *r, struct err **e);
 /* Secrets as environment variables: added to extra just before the start, never part of the key. */
 void run_mounts_env(struct run *r);
 int run_mounts_spec(struct run *r, struct run_spec *spec, struct err **e);
+/* The worker could not prepare one: where that is written, and what its source may have been meant for. */
+void run_mounts_failed(struct run *r, struct err **e);

@@ -1,6 +1,7 @@
 /* build/op/run_mounts.c - RUN --mount: evaluated, in the key, in the worker's description (spec/dockerfile.md 8.6). */
 #include "base/mem.h"
 #include "build/op/run.h"
+#include "layers/pick.h"
 #include "parser/diag.h"
 #include "parser/ignore.h"
 
@@ -22,7 +23,18 @@ static char *expand_value(void *arg, const char *text, struct err **e)
 
 static int wrong(struct eval *ev, const struct flag *f, struct err **e)
 {
-	return err_placed(*e) ? -1 : diag_place(e, ev->plan->file->source, f->value_at);
+	const struct source *s = ev->plan->file->source;
+	size_t i;
+
+	if (err_placed(*e))
+		return -1;
+	return diag_place(e, s, err_part(*e, &i) ? mount_field_at(s, f, i) : f->value_at);
+}
+
+/* Where a value of the mount is written; a trigger's is not in the file. */
+static struct span value_at(const struct run *r, const struct run_input *m, const char *key)
+{
+	return r->s->trigger ? r->s->stage->st->from->at : mount_value_at(r->s->plan->file->source, m->flag, key);
 }
 
 /* Absolute and cleaned, without a trailing slash; relative ones join WORKDIR. */
@@ -95,9 +107,22 @@ int run_mounts_given(const struct run *r, struct err **e)
 		} else {
 			continue;
 		}
-		return diag_place(e, r->s->plan->file->source, r->s->trigger ? r->s->stage->st->from->at : m->at);
+		return diag_place(e, r->s->plan->file->source, value_at(r, m, m->o.source ? "source" : m->o.id ? "id" : "target"));
 	}
 	return 0;
+}
+
+/* Its directory is made with these attributes, the default ones too (8.6). */
+static bool cache_prepared(const struct run_input *m)
+{
+	return !*m->source && (m->o.has_mode || m->o.has_uid || m->o.has_gid);
+}
+
+static uint32_t mode_of(const struct mount_opts *o)
+{
+	static const uint32_t by_default[] = { [MOUNT_CACHE] = 0755, [MOUNT_SECRET] = 0400, [MOUNT_SSH] = 0600 };
+
+	return o->has_mode ? o->mode : by_default[o->type];
 }
 
 static int place_eval(struct eval *ev, const struct flag *f, struct run_input *m, struct err **e)
@@ -111,7 +136,8 @@ static int place_eval(struct eval *ev, const struct flag *f, struct run_input *m
 			err_hint(e, "say where it goes, with target=PATH");
 		return wrong(ev, f, e);
 	}
-	m->source = m->o.source ? m->o.source : "";
+	/* "/" is the default. */
+	m->source = target_of(ev, m->o.source && *m->o.source ? eval_printf(ev, "/%s", m->o.source) : "/") + 1;
 	if (m->o.type == MOUNT_CACHE)
 		m->id = eval_printf(ev, "%s/%s", ns ? ns : "", m->o.id && *m->o.id ? m->o.id : m->target);
 	return 0;
@@ -190,7 +216,7 @@ int run_mounts_eval(struct eval *ev, const struct instr *in, struct run *r, stru
 		if (run_mount_parse(ev, in, f, &m->o, e) < 0)
 			return -1;
 		r->nmount++;
-		m->at = f->value_at;
+		m->flag = f;
 		m->id = run_mount_id(ev, &m->o);
 		if (m->o.type == MOUNT_SECRET)
 			secret_eval(ev, m);
@@ -229,8 +255,7 @@ static int context_tree(struct eval *ev, const struct instr *in, struct run *r, 
 	struct tree_ref **reads = arena_alloc(ev->arena, (r->s->nreads + 1) * elem_size(reads));
 
 	t->kind = TREE_STAGE;
-	if (eval_hidden(ev, in, from, &ev->plan->target_platform, *m->source ? m->source : "/", "/x", ev->trigger ? in->at : m->at,
-			&t->stage, e) < 0)
+	if (eval_hidden(ev, in, from, &ev->plan->target_platform, *m->source ? m->o.source : "/", "/x", value_at(r, m, "source"), &t->stage, e) < 0)
 		return -1;
 	if (r->s->nreads)
 		memcpy(reads, r->s->reads, r->s->nreads * elem_size(reads));
@@ -251,7 +276,7 @@ int run_mounts_deps(struct eval *ev, const struct instr *in, struct run *r, stru
 		bool reads = m->o.type == MOUNT_BIND || m->o.type == MOUNT_CACHE;
 		struct tree_ref *t = NULL;
 
-		if (from && eval_from(ev, in, r->s, from, in->at, false, "cannot mount from stage", &t, e) < 0)
+		if (from && eval_from(ev, in, r->s, from, value_at(r, m, "from"), false, "cannot mount from stage", &t, e) < 0)
 			return -1;
 		if (reads && t && t->kind != TREE_DIR)
 			m->tree = t;
@@ -291,7 +316,7 @@ int run_mounts_key(struct run *r, struct keyer *k, struct err **e)
 
 		key_text(k, "mount type", type[o->type]);
 		key_text(k, "mount target", m->target);
-		key_u64(k, "mount is read-only", o->readonly);
+		key_u64(k, "mount is read-only", late(m) || o->readonly);
 		if (m->tree && bind_key(r, m, k, e) < 0)
 			return -1;
 		if (o->type == MOUNT_TMPFS)
@@ -301,10 +326,11 @@ int run_mounts_key(struct run *r, struct keyer *k, struct err **e)
 			key_text(k, "mount variable", o->env);
 			key_u64(k, "mount is required", o->required);
 		}
-		if (o->type != MOUNT_BIND && o->type != MOUNT_TMPFS) {
-			key_u64(k, "mount mode", o->has_mode ? o->mode : UINT64_MAX);
-			key_u64(k, "mount owner", o->has_uid ? o->uid : UINT64_MAX);
-			key_u64(k, "mount group", o->has_gid ? o->gid : UINT64_MAX);
+		/* What they come to: an option that restates a default changes nothing. */
+		if (late(m) || (o->type == MOUNT_CACHE && cache_prepared(m))) {
+			key_u64(k, "mount mode", mode_of(o));
+			key_u64(k, "mount owner", o->uid);
+			key_u64(k, "mount group", o->gid);
 		}
 	}
 	return 0;
@@ -325,11 +351,11 @@ static int cache_spec(struct run *r, const struct run_input *m, struct run_mount
 			return -1;
 		id = arena_printf(arena, "%s\n%s\n%s", id, digest_text(&c.content).s, m->source);
 	}
-	out->has_perm = m->o.has_mode || m->o.has_uid || m->o.has_gid;
-	out->mode = m->o.has_mode ? m->o.mode : 0755;
+	out->has_perm = cache_prepared(m);
+	out->mode = mode_of(&m->o);
 	out->uid = m->o.uid;
 	out->gid = m->o.gid;
-	if (out->has_perm && (!*m->source || strcmp(m->source, "/") == 0))
+	if (out->has_perm)
 		id = arena_printf(arena, "%s\n%o %u %u", id, out->mode, out->uid, out->gid);
 	store_cache_path(id, path);
 	out->kind = RUN_CACHE;
@@ -347,7 +373,7 @@ static void late_spec(const struct run_input *m, struct run_mount *out)
 
 	out->kind = ssh ? RUN_SSH : RUN_SECRET;
 	out->readonly = true;
-	out->mode = m->o.has_mode ? m->o.mode : ssh ? 0600 : 0400;
+	out->mode = mode_of(&m->o);
 	out->uid = m->o.uid;
 	out->gid = m->o.gid;
 	if (ssh)
@@ -413,10 +439,12 @@ int run_mounts_spec(struct run *r, struct run_spec *spec, struct err **e)
 		struct run_input *m = &r->mount[i];
 		bool absent = late(m) && !m->secret && !m->socket;
 
+		m->row = SIZE_MAX;
 		if (!m->target || absent)
 			continue;
 		volume = volumes_spec(o, volume, m->target, spec);
-		if (mount_spec(r, m, &spec->mount[spec->nmount++], e) < 0)
+		m->row = spec->nmount++;
+		if (mount_spec(r, m, &spec->mount[m->row], e) < 0)
 			return -1;
 	}
 	volumes_spec(o, volume, NULL, spec);
@@ -439,5 +467,30 @@ void run_mounts_env(struct run *r)
 	for (size_t i = 0; i < r->nmount; i++) {
 		if (r->mount[i].o.type == MOUNT_SECRET && r->mount[i].o.env)
 			secret_env(r, &r->mount[i]);
+	}
+}
+
+static void source_near(struct run *r, const struct run_input *m, struct err **e)
+{
+	AUTO(view_freep) struct view *v = NULL;
+
+	if (tree_view(r->s, m->tree, &v, NULL) < 0)
+		return;
+	AUTO(pick_tree_freep) struct pick_tree *t = pick_tree_view(v, NULL);
+	pick_near(t, m->o.source, e);
+}
+
+void run_mounts_failed(struct run *r, struct err **e)
+{
+	size_t row;
+
+	for (size_t i = 0; err_part(*e, &row) && i < r->nmount; i++) {
+		const struct run_input *m = &r->mount[i];
+
+		if (m->row != row)
+			continue;
+		if (err_kind(*e) == ERR_INPUT && m->tree && m->tree->kind != TREE_SCRATCH)
+			source_near(r, m, e);
+		step_wrap_at(r->s, value_at(r, m, err_kind(*e) == ERR_INPUT ? "source" : "target"), e);
 	}
 }

@@ -107,8 +107,17 @@ bad 2 "mean '/dir/main.c'" "a file of a stage misspelt" <<<$'FROM scratch AS one
 like "$out" "cannot copy '/dir/main.x' from the stage 'one'" "... is looked for in that stage"
 like "$out" 'Dockerfile:4:17' "... at its word"
 bad 2 "cannot mount 'dir/mian.c' from the build context" "a mount's source that is not there" <<<$'FROM scratch\nRUN --mount=source=dir/mian.c,target=/x ["/x"]'
-like "$out" 'Dockerfile:2:13' "... at the mount"
+like "$out" 'Dockerfile:2:20' "... at its word"
 like "$out" "mean 'dir/main.c'" "... with the nearest name"
+from=$'FROM busybox:1.35 AS one\nRUN mkdir -p /dir && touch /dir/main.c\nFROM busybox:1.35\n'
+bad 2 "mean '/dir/main.c'" "19.1 a mount's source that its stage does not have" <<<"$from"'RUN --mount=from=one,source=/dir/mian.c,target=/x true'
+like "$out" 'Dockerfile:4:29' "... at its word"
+bad 2 '"/etc/paswd": not found' "... that its image does not have" <<<"$from"'RUN --mount=src=/etc/paswd,from=busybox:1.35,dst=/x true'
+like "$out" "mean '/etc/passwd'" "... with the nearest name"
+bad 2 '"/dri": not found' "... that a cache is to begin with" <<<"$from"'RUN --mount=type=cache,from=one,source=/dri,target=/x true'
+bad 1 'Dockerfile:4:29' "a mount's target that is a file, at its word" <<<"$from"'RUN --mount=from=one,target=/etc/passwd true'
+bad 2 'Dockerfile:4:32' "an unknown field of a mount, at its word" <<<"$from"'RUN --mount=from=one,target=/x,mod=1 true'
+bad 6 'Dockerfile:4:28' "a secret that is not given, at its word" <<<"$from"'RUN --mount=type=secret,id=a,required true'
 bad 2 'names with blanks need the JSON form' "a quoted name with a blank (9.1)" <<<$'FROM scratch\nCOPY "a b" /'
 printf '# sources\n*.md\n**/*.c\n' >"$T/bad/.dockerignore"
 bad 2 'hidden by .dockerignore:3: \*\*/\*.c' "a hidden source names the line" <<<$'FROM scratch\nCOPY dir/main.c /'

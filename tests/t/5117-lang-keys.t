@@ -92,9 +92,14 @@ same "17.3 what of a RUN is in its key" "$(while read -r change; do mounts "$cha
 s/type=cache/&,id=z,sharing=locked/
 s/type=cache/&,ro/
 s/type=cache/&,uid=5/
+s/type=cache/&,gid=0/
 s/type=cache/&,from=busybox:1.35/
 s/type=tmpfs/&,size=1m/
 s/id=s/&,mode=0440/
+s/id=s/&,mode=400,uid=0,gid=0,required=false,rw,target=\/run\/secrets\/s/
+s/type=ssh/&,mode=0600,id=default,readonly=false/
+s/source=d/&,type=bind,ro,src=.\/d\//
+s/type=cache/&,sharing=shared,source=\/,id=c/
 s/id=s/&,env=X/
 s/type=ssh/&,id=q/
 s/source=d/&,rw/
@@ -122,9 +127,14 @@ mounts '')" <<'EOT'
 s/type=cache/&,id=z,sharing=locked/: 0
 s/type=cache/&,ro/: 1
 s/type=cache/&,uid=5/: 1
+s/type=cache/&,gid=0/: 1
 s/type=cache/&,from=busybox:1.35/: 1
 s/type=tmpfs/&,size=1m/: 1
 s/id=s/&,mode=0440/: 1
+s/id=s/&,mode=400,uid=0,gid=0,required=false,rw,target=\/run\/secrets\/s/: 0
+s/type=ssh/&,mode=0600,id=default,readonly=false/: 0
+s/source=d/&,type=bind,ro,src=.\/d\//: 0
+s/type=cache/&,sharing=shared,source=\/,id=c/: 0
 s/id=s/&,env=X/: 1
 s/type=ssh/&,id=q/: 1
 s/source=d/&,rw/: 1
@@ -146,6 +156,13 @@ s/RUN .*source=d/RUN --network=none --mount=source=d/: 1
 EOT
 
 # ---- 17.2: which names count
+mkdir -p "$T/dir/d"
+echo 1 >"$T/dir/d/g"
+for w in d d/ ./d/. /x/../d/; do
+    printf 'FROM scratch\nCOPY %s /x\n' "$w" >"$T/dir/Dockerfile"
+    kb dir
+done
+is "$(grep -c ' cached$' <<<"$out")" 1 "17.2 how a directory is written does not count"
 mkdir -p "$T/n"
 echo 1 >"$T/n/a.txt"
 printf 'FROM scratch\nCOPY a.txt /x\nCOPY *.txt /w/\n' >"$T/n/Dockerfile"
