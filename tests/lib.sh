@@ -97,10 +97,14 @@ _has() {
     overlay) unshare --user --map-root-user --mount sh -c 'cd "$1" && mkdir l u w m && mount -t overlay -o userxattr,lowerdir=l,upperdir=u,workdir=w o m' sh "$(mktemp -d "$T/ovl.XXXX")" ;;
     fuse) command -v fuse-overlayfs && [ -r /dev/fuse ] && [ -w /dev/fuse ] ;;
     registry) [ -n "$(registry_program)" ] ;;
+    sshd) [ -n "$(sshd_program)" ] ;;
     images) [ -d "$KILN_IMAGES/registry" ] ;;
     *) command -v "$1" ;;
     esac >/dev/null 2>&1
 }
+# sshd is unpacked, not installed: the package would start it. It needs a library that was unpacked beside it.
+sshd_program() { ls "$KILN_TOOLS/usr/sbin/sshd" 2>/dev/null || PATH=$PATH:/usr/sbin command -v sshd; }
+sshd_libraries() { dirname "$KILN_TOOLS"/usr/lib/*/libwrap.so.0; }
 # need CAPABILITY... - all there, or the reason is in $lacks
 lacks=
 need() {

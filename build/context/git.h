@@ -23,6 +23,8 @@ struct git_ref {
 bool git_is(const char *text, bool legacy);
 int git_parse(const char *text, bool legacy, struct git_ref *ret, struct err **e);
 void git_ref_clear(struct git_ref *g);
+/* A commit of a submodule: its address as .gitmodules of `of` has it, "../x" counted from there (D11, D12). */
+int git_parse_module(const struct git_ref *of, const char *url, const char *commit, struct git_ref *ret, struct err **e);
 /* Hexadecimal commit hash, whole (40 or 64 digits). */
 bool git_full_hash(const char *s);
 /* May this name be given to git (D11)? ERR_INPUT naming `what`. */

@@ -90,7 +90,7 @@ int git_resolve(const struct git_req *r, struct git_got *ret, struct err **e)
 	AUTO(git_clear) struct git g = { .tree = -1 };
 
 	*ret = (struct git_got){ 0 };
-	if (git_init(&g, r, e) < 0 || GIT(&g, NULL, e, "init", "-q") < 0 || git_ask(&g, ret, e) < 0) {
+	if (git_open(&g, r, e) < 0 || git_ask(&g, ret, e) < 0) {
 		git_got_clear(ret);
 		return -1;
 	}

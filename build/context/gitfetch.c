@@ -43,7 +43,7 @@ static int fetch_ref(struct git *g, const char *spec, struct err **e)
 }
 
 /* One commit without its history; a server that does not hand out commits by hash is asked for everything. */
-int git_fetch(struct git *g, struct git_got *got, struct err **e)
+int git_fetch(struct git *g, const struct git_got *got, struct err **e)
 {
 	AUTO(mem_freep) char *spec = mem_printf("+%s:refs/kiln/head", *got->ref && !g->r->ref->by_commit ? got->ref : got->commit);
 	AUTO(mem_freep) char *real = NULL;

@@ -301,3 +301,50 @@ int git_parse(const char *text, bool legacy, struct git_ref *ret, struct err **e
 	*ret = g;
 	return 0;
 }
+
+/* ---- submodules */
+
+/* "./x" and "../x" from a remote; never above its host. NULL: that high. */
+static char *relative_to(const char *remote, const char *url)
+{
+	const char *scheme = strstr(remote, "://");
+	size_t root = scheme ? (size_t)(scheme + 3 - remote) + strcspn(scheme + 3, "/") : strcspn(remote, ":") + 1, n = strlen(remote);
+
+	if (scheme && remote[root] != '/')
+		return NULL;
+	root += strspn(remote + root, "/");
+	while (n > root && remote[n - 1] == '/')
+		n--;
+	for (;; url += strcspn(url, "/") + 1) {
+		if (strncmp(url, "./", 2) == 0)
+			continue;
+		if (strncmp(url, "../", 3) != 0)
+			return mem_printf("%.*s%s%s", (int)n, remote, n > root ? "/" : "", url);
+		if (n <= root)
+			return NULL;
+		while (n > root && remote[n - 1] != '/')
+			n--;
+		while (n > root && remote[n - 1] == '/')
+			n--;
+	}
+}
+
+static bool plain_address(const char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s <= ' ' || *s == 0x7f)
+			return false;
+	return true;
+}
+
+int git_parse_module(const struct git_ref *of, const char *url, const char *commit, struct git_ref *ret, struct err **e)
+{
+	bool relative = strncmp(url, "./", 2) == 0 || strncmp(url, "../", 3) == 0;
+	AUTO(mem_freep) char *remote = relative ? relative_to(of->remote, url) : mem_str(url);
+	AUTO(mem_freep) char *host = remote && plain_address(remote) && (is_http(remote) || git_is(remote, false)) ? host_of(remote) : NULL;
+
+	if (!host || !*host || *host == '-')
+		return err_set(e, ERR_SOURCE, "submodule address '%s' is not allowed", url);
+	*ret = (struct git_ref){ .remote = take(&remote), .host = take(&host), .checksum = mem_str(commit), .by_commit = true };
+	return 0;
+}

@@ -44,7 +44,27 @@ static void env_config(struct git *g, size_t *n, const char *key, const char *va
 	++*n;
 }
 
-static void env_configs(struct git *g)
+/* The token is for the repository's own host; where it redirects to would get it too (R4), so it may not. */
+static void env_auth(struct git *g, size_t *n, const char *remote, const char *header)
+{
+	const char *host = strstr(remote, "://");
+
+	if (!host || !header)
+		return;
+	host += 3;
+	struct slice scheme = slice_range(remote, host), name = { host, strcspn(host, "/") };
+	const char *at = memrchr(name.p, '@', name.n);
+	if (at)
+		name = slice_range(at + 1, name.p + name.n);
+	AUTO(mem_freep) char *key = mem_printf("http.%.*s%.*s/.extraHeader", SLICE_F(scheme), SLICE_F(name));
+	AUTO(mem_freep) char *value = mem_printf("Authorization: %s", header);
+
+	env_config(g, n, key, value);
+	env_config(g, n, "http.followRedirects", "false");
+	mem_wipe(value, strlen(value));
+}
+
+static void env_configs(struct git *g, const struct git_ref *auth_of)
 {
 	static const struct {
 		const char *key, *value;
@@ -54,32 +74,24 @@ static void env_configs(struct git *g)
 		{ "credential.helper", "" },        { "advice.detachedHead", "false" }, { "gc.auto", "0" },
 		{ "core.logAllRefUpdates", "false" },  /* a kept .git would tell who and where we are (W7) */
 	};
-	const struct git_req *r = g->r;
 	size_t n = 0;
 	char count[24];
 
 	for (size_t i = 0; i < countof(rows); i++)
 		env_config(g, &n, rows[i].key, rows[i].value);
-	env_config(g, &n, "remote.origin.url", r->ref->remote);
-	if (r->auth_header && strstr(r->ref->remote, "://")) {
-		const char *scheme = strstr(r->ref->remote, "://");
-		AUTO(mem_freep) char *key = mem_printf("http.%.*s://%s/.extraHeader", (int)(scheme - r->ref->remote), r->ref->remote, r->ref->host);
-		AUTO(mem_freep) char *value = mem_printf("Authorization: %s", r->auth_header);
-
-		env_config(g, &n, key, value);
-		mem_wipe(value, strlen(value));
-	}
+	env_config(g, &n, "remote.origin.url", g->r->ref->remote);
+	env_auth(g, &n, auth_of->remote, g->r->auth_header);
 	snprintf(count, sizeof(count), "%zu", n);
 	env_add(g, "GIT_CONFIG_COUNT", count);
 }
 
-int git_init(struct git *g, const struct git_req *r, struct err **e)
+int git_init(struct git *g, const struct git_req *r, const struct git_ref *auth_of, int take_tree, struct err **e)
 {
 	static const char *const pass[] = { "PATH",	   "http_proxy", "https_proxy", "all_proxy", "no_proxy",
 					    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY",	  "NO_PROXY" };
 	AUTO(mem_freep) char *home = mem_printf("%s/home", r->path);
 
-	*g = (struct git){ .r = r, .tree = -1 };
+	*g = (struct git){ .r = r, .tree = take_tree };
 	g->shown = without_userinfo(r->ref->remote);
 	g->program = proc_find("git");
 	if (!g->program) {
@@ -103,11 +115,16 @@ int git_init(struct git *g, const struct git_req *r, struct err **e)
 	env_add(g, "GIT_SSH_COMMAND", "ssh -axT -o BatchMode=yes -o ClearAllForwardings=yes -o PermitLocalCommand=no");
 	if (r->ssh_socket)
 		env_add(g, "SSH_AUTH_SOCK", r->ssh_socket);
-	env_configs(g);
+	env_configs(g, auth_of);
+	return GIT(g, NULL, e, "init", "-q");
+}
+
+int git_open(struct git *g, const struct git_req *r, struct err **e)
+{
 	if (at_mkdir(r->dir, "home", 0700, e) < 0 || at_mkdir(r->dir, "tree", 0755, e) < 0)
 		return -1;
-	g->tree = at_open_store(r->dir, "tree", O_RDONLY | O_DIRECTORY, 0, e);
-	return g->tree < 0 ? -1 : 0;
+	int tree = at_open_store(r->dir, "tree", O_RDONLY | O_DIRECTORY, 0, e);
+	return tree < 0 ? -1 : git_init(g, r, r->ref, tree, e);
 }
 
 void git_clear(struct git *g)
@@ -139,6 +156,7 @@ static const struct {
 	{ "Permission denied (", "add a key that the host knows to your agent with ssh-add, or name an agent with --ssh default=SOCKET" },
 	{ "ssh: not found", "install the ssh program, or use an https address" },
 	{ "could not read Username", "give a token with --secret id=GIT_AUTH_TOKEN,src=FILE" },
+	{ "returned error: 30", "the repository has moved: write its new address" },
 	{ "Authentication failed", "give a token with --secret id=GIT_AUTH_TOKEN,src=FILE" },
 };
 

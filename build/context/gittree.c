@@ -7,38 +7,6 @@
 #include "base/mem.h"
 #include "build/context/gitrun.h"
 
-/* Addresses of submodules come from the repository: only the protocols of D11 or a path relative to the remote. */
-static int check_submodules(struct git *g, bool *any, struct err **e)
-{
-	AUTO(buf_freep) struct buf out = BUF_MAX(1 << 20);
-	AUTO(buf_freep) struct buf said = BUF_MAX(4096);
-	static const char *const words[] = { "config", "-z", "-f", ".gitmodules", "--get-regexp", "^submodule\\..*\\.url$", NULL };
-	struct stat st;
-
-	*any = false;
-	int rc = at_stat(g->tree, ".gitmodules", &st, e);
-	if (rc)
-		return rc < 0 ? -1 : 0;
-	/* git itself does not read one that is a link. */
-	if (!S_ISREG(st.st_mode))
-		return err_set(e, ERR_SOURCE, "'.gitmodules' of '%s' is not a file", g->shown);
-	if (git_try(g, words, &out, &said, e) < 0)
-		return -1;
-	for (struct slice rest = buf_view(&out), item, key, url; rest.n;) {
-		if (!slice_cut(rest, '\0', &item, &rest))
-			rest = SLICE_NONE;
-		if (!slice_cut(item, '\n', &key, &url))
-			continue;
-		AUTO(mem_freep) char *text = mem_strn(url.p, url.n);
-		bool relative = strncmp(text, "./", 2) == 0 || strncmp(text, "../", 3) == 0;
-		bool known = strncmp(text, "https://", 8) == 0 || strncmp(text, "http://", 7) == 0 || git_is(text, false);
-		if (!relative && !known)
-			return err_set(e, ERR_SOURCE, "submodule address '%s' of '%s' is not allowed", text, g->shown);
-		*any = true;
-	}
-	return 0;
-}
-
 /* git's own files out of the tree, times set: every directory once, none deeper than one component from its fd. */
 static int tidy(int tree, bool drop_git, int64_t mtime, struct err **e)
 {
@@ -118,21 +86,20 @@ static int subdir_of(struct git *g, int *ret, struct err **e)
 	return err_set(e, ERR_INPUT, "invalid subdir '%s' of '%s': it is not a directory of the repository", sub, g->shown);
 }
 
+int git_place(struct git *g, const struct git_got *got, bool keep, struct err **e)
+{
+	if (git_fetch(g, got, e) < 0 || GIT(g, NULL, e, "checkout", "-q", "--force", "--detach", got->commit) < 0)
+		return -1;
+	return keep ? keep_git(g, got, e) : 0;
+}
+
 static int check_out(struct git *g, struct git_got *got, int *ret_tree, struct err **e)
 {
 	const struct git_ref *r = g->r->ref;
-	bool keep = r->keep && !r->subdir, modules = false;
+	bool keep = r->keep && !r->subdir;
 
-	if (GIT(g, NULL, e, "init", "-q") < 0 || git_ask(g, got, e) < 0 || git_fetch(g, got, e) < 0 ||
-	    GIT(g, NULL, e, "checkout", "-q", "--force", "--detach", got->commit) < 0)
-		return -1;
-	if (!r->no_submodules && check_submodules(g, &modules, e) < 0)
-		return -1;
-	if (modules && GIT(g, NULL, e, "submodule", "-q", "update", "--init", "--recursive", "--depth=1") < 0)
-		return -1;
-	if (commit_time(g, got->commit, &got->time, e) < 0)
-		return -1;
-	if (keep && keep_git(g, got, e) < 0)
+	if (git_ask(g, got, e) < 0 || git_place(g, got, keep, e) < 0 || (!r->no_submodules && git_modules(g, keep, e) < 0) ||
+	    commit_time(g, got->commit, &got->time, e) < 0)
 		return -1;
 	if (tidy(g->tree, !keep, INT64_MIN, e) < 0 || (r->mtime_commit && tidy(g->tree, false, got->time, e) < 0))
 		return -1;
@@ -147,7 +114,7 @@ int git_checkout(const struct git_req *r, struct git_got *ret, int *ret_tree, st
 	int rc;
 
 	*ret = (struct git_got){ 0 };
-	rc = git_init(&g, r, e) < 0 ? -1 : check_out(&g, ret, ret_tree, e);
+	rc = git_open(&g, r, e) < 0 ? -1 : check_out(&g, ret, ret_tree, e);
 	umask(old);
 	if (rc < 0)
 		git_got_clear(ret);

@@ -90,6 +90,58 @@ static void test_refs(void)
 	git_ref_clear(&g);
 }
 
+/* ---- addresses of submodules (10.4.1, D11) */
+
+static void test_modules(void)
+{
+	static const struct {
+		const char *of, *url, *remote;  /* NULL: not allowed */
+	} rows[] = {
+		{ "https://h/a/b.git", "https://o/x", "https://o/x" },
+		{ "https://h/a/b.git", "git@o:x", "git@o:x" },
+		{ "https://h/a/b.git", "ssh://git@o/x", "ssh://git@o/x" },
+		{ "https://h/a/b.git", "./x", "https://h/a/b.git/x" },
+		{ "https://h/a/b.git", "../x.git", "https://h/a/x.git" },
+		{ "https://h/a/b.git/", "../x.git", "https://h/a/x.git" },
+		{ "https://u:p@h/a/b.git", "../../c/x.git", "https://u:p@h/c/x.git" },
+		{ "https://h/a/b.git", ".././../x", "https://h/x" },
+		{ "https://h/a/b.git", "../../../x", NULL },
+		{ "https://h/a/b.git", "../../../../o/x", NULL },
+		{ "ssh://h", "../x", NULL },
+		{ "git@h:b.git", "../x.git", "git@h:x.git" },
+		{ "git@h:a/b.git", "../x.git", "git@h:a/x.git" },
+		{ "git@h:/srv/b.git", "../../x.git", "git@h:/x.git" },
+		{ "git@h:b.git", "../../o:x.git", NULL },
+		{ "https://h/b.git", "/srv/x.git", NULL },
+		{ "https://h/b.git", "x.git", NULL },
+		{ "https://h/b.git", "..", NULL },
+		{ "https://h/b.git", "file:///srv/x.git", NULL },
+		{ "https://h/b.git", "ext::sh -c id", NULL },
+		{ "https://h/b.git", "http::ext::id", NULL },
+		{ "https://h/b.git", "ftp://h/x.git", NULL },
+		{ "https://h/b.git", "--upload-pack=id", NULL },
+		{ "https://h/b.git", "ssh://-oProxyCommand=id/x", NULL },
+		{ "https://h/b.git", "-oProxyCommand=id@h:x", NULL },
+		{ "https://h/b.git", "git@-oProxyCommand=id:x", NULL },
+		{ "https://h/b.git", "../x\n[core]", NULL },
+		{ "https://h/b.git", "https:///x", NULL },
+		{ "https://h/b.git", "", NULL },
+	};
+
+	for (size_t i = 0; i < countof(rows); i++) {
+		struct git_ref of = { .remote = (char *)rows[i].of }, g = { 0 };
+		struct err *e = NULL;
+		int rc = git_parse_module(&of, rows[i].url, "0123", &g, &e);
+
+		if (rows[i].remote)
+			is_str(g.remote, rows[i].remote, rows[i].url);
+		else
+			ok(rc < 0 && strstr(err_text(e), "is not allowed"), "%s of %s: %s", rows[i].url, rows[i].of, rc < 0 ? err_text(e) : g.remote);
+		err_free(e);
+		git_ref_clear(&g);
+	}
+}
+
 /* ---- 10.3 */
 
 static void test_names(void)
@@ -315,6 +367,7 @@ int main(void)
 	if (store_open(store, &a.store, NULL) < 0)
 		return 1;
 	test_refs();
+	test_modules();
 	test_names();
 	for (size_t i = 0; i < countof(dirs); i++)
 		dir_case(&a, &dirs[i]);
