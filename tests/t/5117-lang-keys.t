@@ -107,6 +107,7 @@ s/RUN /&--security=sandbox --network=default /
 s/echo 4/&4/
 EOT
 mounts 's/RUN .*source=d/RUN --network=none --mount=source=d/'
+mounts 's/RUN .*source=d/RUN --device=a.b\/c=d --mount=source=d/' --allow device
 mounts '' --memory 100m --cpu-shares 100
 mounts '' --shm-size 1m
 mounts '' --ulimit nofile=100
@@ -141,6 +142,7 @@ s/source=d/&,rw/: 1
 s/RUN /&--security=sandbox --network=default /: 0
 s/echo 4/&4/: 1
 s/RUN .*source=d/RUN --network=none --mount=source=d/: 1
+s/RUN .*source=d/RUN --device=a.b\/c=d --mount=source=d/ --allow device: 1
  --memory 100m --cpu-shares 100: 0
  --shm-size 1m: 4
  --ulimit nofile=100: 4
