@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 /* A byte that is no UTF-8 equals only itself. */
@@ -171,6 +172,52 @@ int glob_match(struct slice pattern, struct slice name)
 		n = retry;
 	}
 	return GLOB_YES;
+}
+
+static unsigned least(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
+/* One row of the table of distances, from that of the pattern without its next character. literal: what that is, 0 for any. */
+static void distance_row(unsigned *row, struct slice name, bool star, char literal)
+{
+	unsigned diagonal = row[0];
+
+	row[0] += !star;
+	for (size_t j = 1; j <= name.n; j++) {
+		unsigned above = row[j];
+		struct slice here = { name.p + j - 1, 1 };
+		bool same = !literal || slice_is_nocase(here, (char[]){ literal, '\0' });
+
+		row[j] = star ? least(above, row[j - 1]) : least(diagonal + !same, least(above, row[j - 1]) + 1);
+		diagonal = above;
+	}
+}
+
+unsigned glob_distance(struct slice pattern, struct slice name)
+{
+	enum { NAME = 255 };
+	unsigned row[NAME + 1], own = 0;
+
+	if (name.n > NAME || !well_formed(pattern))
+		return UINT_MAX;
+	for (size_t j = 0; j <= name.n; j++)
+		row[j] = (unsigned)j;
+	for (size_t p = 0; p < pattern.n;) {
+		char c = pattern.p[p], literal = '\0';
+
+		if (c == '[') {
+			(void)class_match(pattern, &p, 0);
+		} else {
+			p += c == '\\';
+			literal = c == '*' || c == '?' ? '\0' : pattern.p[p];
+			p++;
+		}
+		own += literal != '\0';
+		distance_row(row, name, c == '*', literal);
+	}
+	return 2 * row[name.n] < own ? row[name.n] : UINT_MAX;
 }
 
 /* ---- Appendix C: one pattern as tokens ---- */

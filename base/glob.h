@@ -13,6 +13,9 @@ bool glob_has_meta(struct slice pattern);                              /* an une
 int glob_check(struct slice pattern, struct err **e);                  /* "syntax error in pattern" */
 int glob_match(struct slice pattern, struct slice name);               /* GLOB_*; malformed: GLOB_NO */
 
+/* How many characters would have to be other ones for the name to match, in any case; UINT_MAX: half of the pattern's own. */
+unsigned glob_distance(struct slice pattern, struct slice name);
+
 /* Cut at the first '/' that is not in a class; false: there was none. For well-formed patterns. */
 bool glob_cut(struct slice pattern, struct slice *component, struct slice *rest);
 

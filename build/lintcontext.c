@@ -11,6 +11,7 @@
 #include "build/op/copying.h"
 #include "build/plan.h"
 #include "layers/entry.h"
+#include "layers/pick.h"
 #include "parser/ignore.h"
 
 /* A build that has nothing to do must not look at a whole context for advice: directories are for --check. */
@@ -185,6 +186,66 @@ static void check_history(struct plan *p, const struct step *s, const struct cop
 			    p->context->ignore_name ? p->context->ignore_name : ".dockerignore");
 }
 
+/* ---- patterns (9.2 rule 5) */
+
+struct matching {
+	struct plan *p;
+	const struct step *s;
+	const struct copy_source *from;
+	bool repaired;                   /* scripts are none of our business */
+	unsigned left, n;
+};
+
+static int matched(void *arg, const char *path, bool dir)
+{
+	struct matching *m = arg;
+
+	m->n++;
+	if (m->repaired)
+		return 1;
+	if (!dir && starts_wrong(m->p->context->dir, path))
+		tell_script(m->p, m->s, m->from->word, path);
+	else if (dir && m->p->check_only)
+		check_scripts_in(m->p, m->s, m->from->word, path, 1, &m->left);
+	return m->left == 0 || --m->left == 0;
+}
+
+static int first_match(void *arg, const char *path, bool dir)
+{
+	*(char **)arg = mem_str(path);
+	return 1;
+}
+
+/* Nothing is copied then, silently: worth a word when the ignore file or a letter is behind it. */
+static void tell_nothing(const struct matching *m)
+{
+	const struct context *c = m->p->context;
+	AUTO(pick_tree_freep) struct pick_tree *seen = pick_tree_dir(c->dir, c->ignore);
+	AUTO(pick_tree_freep) struct pick_tree *all = pick_tree_dir(c->dir, NULL);
+	AUTO(mem_freep) char *hidden = NULL;
+	AUTO(mem_freep) char *near = NULL;
+	struct context_verdict v = { 0 };
+
+	(void)pick_matches(all, m->from->text, first_match, &hidden, NULL);
+	if (hidden && context_explain(c, hidden, &v, NULL) == 0 && v.ignored)
+		lint_report(&m->p->lint, LINT_PatternMatchesNothing, m->s->in, m->from->word->at,
+			    "'%s' matches nothing: '%s' is hidden by %s:%u: %.*s", m->from->text, hidden,
+			    c->ignore_name ? c->ignore_name : "the ignore file", v.line, SLICE_F(v.pattern));
+	else if ((near = pick_near_match(seen, m->from->text)))
+		lint_report(&m->p->lint, LINT_PatternMatchesNothing, m->s->in, m->from->word->at, "'%s' matches nothing (did you mean '%s'?)",
+			    m->from->text, near);
+	context_verdict_clear(&v);
+}
+
+static void check_pattern(struct plan *p, const struct step *s, const struct copy_source *from)
+{
+	AUTO(pick_tree_freep) struct pick_tree *t = pick_tree_dir(p->context->dir, p->context->ignore);
+	struct matching m = { .p = p, .s = s, .from = from, .repaired = is_repaired(s->stage), .left = FILES_MAX };
+
+	if (pick_matches(t, from->text, matched, &m, NULL) == 0 && m.n == 0 && !context_hides(p->context, from->text))
+		tell_nothing(&m);
+}
+
 static void check_copy(struct plan *p, const struct step *s)
 {
 	const struct copy *c = s->data;
@@ -193,8 +254,13 @@ static void check_copy(struct plan *p, const struct step *s)
 		const struct copy_source *from = &c->source[i];
 		AUTO(buf_freep) struct buf clean = BUF_MAX(8192);
 
-		if (from->kind != COPY_PATH || glob_has_meta(slice_of(from->text)))
+		if (from->kind != COPY_PATH)
 			continue;
+		if (glob_has_meta(slice_of(from->text))) {
+			if (!c->parents)
+				check_pattern(p, s, from);
+			continue;
+		}
 		path_clean(slice_of(from->text + strspn(from->text, "/")), &clean);
 		if (clean.over || !clean.p)
 			continue;

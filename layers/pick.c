@@ -261,38 +261,12 @@ static int put_path(struct applying *a, const char *path, const char *base, bool
 	return put_file(a, base, &at, from, e);
 }
 
-/* Cut a pattern before its first component with a wildcard. */
-static void split_pattern(struct slice pattern, struct slice *dir, struct slice *rest)
-{
-	size_t at = 0, from = 0;
-
-	for (; from < pattern.n; from = at + 1) {
-		at = from;
-		while (at < pattern.n && pattern.p[at] != '/')
-			at++;
-		if (glob_has_meta((struct slice){ pattern.p + from, at - from }))
-			break;
-	}
-	*dir = (struct slice){ pattern.p, from ? from - 1 : 0 };
-	*rest = slice_skip(pattern, from);
-}
-
-/* Everything that matches, as paths below real directories. */
 static int expand_pattern(struct applying *a, struct slice pattern, struct pick_match **ret, size_t *n, struct err **e)
 {
-	AUTO(buf_freep) struct buf real = BUF_MAX(64 << 10);
-	struct slice dir, rest;
-	struct pick_attr at;
+	struct slice dir = SLICE_NONE;
+	int rc = pick_expand(&a->look, pattern, &dir, ret, n, e);
 
-	split_pattern(pattern, &dir, &rest);
-	if (glob_check(pattern, e) < 0)
-		return -1;
-	int rc = pick_resolve(pick_tree_find, &a->look, "", dir, true, &real, &at, e);
-	if (rc < 0)
-		return -1;
-	if (rc || at.type != ENTRY_DIR)
-		return missing(a, dir, true, e);
-	return pick_glob(a->tree, &a->p->arena, arena_str(&a->p->arena, buf_view(&real)), rest, ret, n, e);
+	return rc == PICK_MISS ? missing(a, dir, true, e) : rc;
 }
 
 static int put_source(struct applying *a, struct err **e)

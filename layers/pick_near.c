@@ -118,3 +118,49 @@ void pick_near(struct pick_tree *t, const char *path, struct err **e)
 	pick_clean(slice_of(path), &clean);
 	hint_near(&(struct pick_look){ t, &a }, buf_view(&clean), path[0] == '/' ? "/" : "", e);
 }
+
+struct glob_nearing {
+	struct pick_look *look;
+	struct slice pattern;            /* one component */
+	unsigned least;
+	const char *best;                /* arena */
+};
+
+static int nearer_match(void *arg, struct pick_dir *d, const struct pick_kid *k, struct err **e)
+{
+	struct glob_nearing *n = arg;
+	const char *path = arena_printf(n->look->arena, "%s%s%s", d->path, d->path[0] ? "/" : "", k->name);
+	unsigned far = glob_distance(n->pattern, slice_of(k->name));
+	struct pick_attr at;
+
+	if (far >= n->least || pick_tree_find(n->look, path, &at, e) != 0)
+		return 0;
+	n->least = far;
+	n->best = path;
+	return 0;
+}
+
+char *pick_near_match(struct pick_tree *t, const char *word)
+{
+	enum { FAR = 3 };
+	AUTO(arena_clear) struct arena a = { 0 };
+	AUTO(buf_freep) struct buf clean = BUF_MAX(64 << 10);
+	AUTO(buf_freep) struct buf real = BUF_MAX(64 << 10);
+	AUTO(pick_dir_close) struct pick_dir d = { .fd = -1 };
+	struct pick_look look = { t, &a };
+	struct glob_nearing n = { .look = &look, .least = FAR };
+	struct slice dir, rest, below;
+	struct pick_attr at;
+
+	pick_clean(slice_of(word), &clean);
+	pick_split_pattern(buf_view(&clean), &dir, &rest);
+	/* A star at the end says that it may be absent: COPY package.json yarn.lock* ./ */
+	if (slice_ends(rest, "*") || glob_check(rest, NULL) < 0 || glob_cut(rest, &n.pattern, &below))
+		return NULL;
+	if (pick_resolve(pick_tree_find, &look, "", dir, true, &real, &at, NULL) != 0 || at.type != ENTRY_DIR)
+		return NULL;
+	if (pick_dir_open(t, &a, arena_str(&a, buf_view(&real)), &at, &d, NULL) < 0)
+		return NULL;
+	(void)pick_dir_each(&d, nearer_match, &n, NULL);
+	return n.best ? mem_str(n.best) : NULL;
+}

@@ -282,16 +282,13 @@ static int glob_dir(struct globbing *g, const struct pick_match *dir, struct err
 
 /* Component by component, breadth first: '*' and '?' match no '/', so the depth is that of the pattern. The order of the
  * matches stays lexical, as that of their directories is. */
-int pick_glob(struct pick_tree *t, struct arena *a, const char *dir, struct slice pattern, struct pick_match **ret, size_t *ret_n,
-	      struct err **e)
+static int glob_below(struct pick_look *l, struct pick_match dir, struct slice pattern, struct pick_match **ret, size_t *ret_n, struct err **e)
 {
-	struct pick_look look = { t, a };
-	struct globbing g = { .tree = t, .arena = a };
-	struct pick_match *at = mem_zalloc(sizeof(*at));
+	struct globbing g = { .tree = l->tree, .arena = l->arena };
+	struct pick_match *at = mem_dup(&dir, sizeof(dir));
 	size_t n = 1;
-	int rc = pick_tree_find(&look, dir, &at->at, e);
+	int rc = 0;
 
-	at->path = dir;
 	while (rc == 0 && pattern.n) {
 		g.last = !glob_cut(pattern, &g.name, &pattern);
 		g.to = NULL;
@@ -309,8 +306,56 @@ int pick_glob(struct pick_tree *t, struct arena *a, const char *dir, struct slic
 		free(at);
 		return rc;
 	}
-	*ret = arena_dup(a, at, n * sizeof(*at));
+	*ret = arena_dup(l->arena, at, n * sizeof(*at));
 	*ret_n = n;
 	free(at);
 	return 0;
+}
+
+void pick_split_pattern(struct slice pattern, struct slice *dir, struct slice *rest)
+{
+	size_t at = 0, from = 0;
+
+	for (; from < pattern.n; from = at + 1) {
+		at = from;
+		while (at < pattern.n && pattern.p[at] != '/')
+			at++;
+		if (glob_has_meta((struct slice){ pattern.p + from, at - from }))
+			break;
+	}
+	*dir = (struct slice){ pattern.p, from ? from - 1 : 0 };
+	*rest = slice_skip(pattern, from);
+}
+
+int pick_expand(struct pick_look *l, struct slice pattern, struct slice *dir, struct pick_match **ret, size_t *n, struct err **e)
+{
+	AUTO(buf_freep) struct buf real = BUF_MAX(64 << 10);
+	struct pick_match top = { 0 };
+	struct slice rest;
+
+	pick_split_pattern(pattern, dir, &rest);
+	if (glob_check(pattern, e) < 0)
+		return -1;
+	int rc = pick_resolve(pick_tree_find, l, "", *dir, true, &real, &top.at, e);
+	if (rc < 0)
+		return -1;
+	if (rc || top.at.type != ENTRY_DIR)
+		return PICK_MISS;
+	top.path = arena_str(l->arena, buf_view(&real));
+	return glob_below(l, top, rest, ret, n, e);
+}
+
+int pick_matches(struct pick_tree *t, const char *word, pick_name_fn *fn, void *arg, struct err **e)
+{
+	AUTO(arena_clear) struct arena a = { 0 };
+	AUTO(buf_freep) struct buf clean = BUF_MAX(64 << 10);
+	struct pick_match *match = NULL;
+	struct slice dir;
+	size_t n = 0;
+
+	pick_clean(slice_of(word), &clean);
+	int rc = pick_expand(&(struct pick_look){ t, &a }, buf_view(&clean), &dir, &match, &n, e);
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = fn(arg, match[i].path, match[i].at.type == ENTRY_DIR);
+	return rc < 0 ? -1 : 0;
 }

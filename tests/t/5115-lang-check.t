@@ -160,6 +160,22 @@ like "$out" "'bin/run' ends in CR LF" "the script is named"
 unlike "$out" 'hidden.sh' "one that the ignore file hides is not"
 status 0 "a build says so, too" "$KILN" build --progress=plain --target c "$T/ours"
 like "$out" 'warning: HistoryCopied: The context is over 100 MB' "and where .git belongs"
+# Patterns: what they match is opened, too; what they match nothing for is told (9.2 rule 5, 19.1).
+mkdir -p "$T/ours/docs"
+touch "$T/ours/docs/a.md" "$T/ours/package.json"
+printf 'hidden.sh\ndocs/a.md\n' >"$T/ours/.dockerignore"
+printf 'FROM scratch\nCOPY *.sh b*n /s/\nCOPY docs/[a-z].md /\nCOPY *.jsn /\nCOPY yarn.lock* package.jsn* none-of-*-these /\nCOPY --parents *.jsn /\nCOPY h*.sh /\n# check=skip=PatternMatchesNothing\nCOPY *.jsn /\n' >"$T/ours/Wild"
+same "what patterns match, and do not" "$(found ours -f "$T/ours/Wild")" <<'EOT'
+CarriageReturnInScript 2
+CarriageReturnInScript 2
+PatternMatchesNothing 3
+PatternMatchesNothing 4
+PatternMatchesNothing 7
+EOT
+built "patterns, in a build" ours -f "$T/ours/Wild"
+like "$out" "'docs/\[a-z\].md' matches nothing: 'docs/a.md' is hidden by .dockerignore:2: docs/a.md" "the line that hides what would match"
+like "$out" "'\*.jsn' matches nothing \(did you mean 'package.json'" "the name that nearly matches"
+like "$out" "'entry.sh' ends in CR LF" "scripts that a pattern matches"
 truncate -s 1M "$T/ours/.git/objects/pack/p.pack"
 is "$(found ours --target c)" "" "a small context may have its history"
 truncate -s 120M "$T/ours/.git/objects/pack/p.pack"

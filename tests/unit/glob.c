@@ -4,6 +4,7 @@
 #include "base/glob.h"
 #include "base/mem.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -281,8 +282,23 @@ static void run_cut(size_t i)
 	is_str(got.p, cuts[i].want, cuts[i].pattern);
 }
 
+/* 19.1 */
+static const struct { const char *pattern, *name; unsigned want; } distances[] = {
+	{ "*.jsn", "package.json", 1 },
+	{ "*.MD", "README.md", 0 },
+	{ "ma[io]n*.c", "mainly.c", 0 },
+	{ "mian?.c", "main2.c", 2 },
+	{ "*\\*x.tar", "a*y.tar", 1 },
+	{ "*.md", "a.c", UINT_MAX },
+	{ "*", "a", UINT_MAX },
+	{ "[a", "a", UINT_MAX },
+	{ "abcd*", "", UINT_MAX },
+};
+
 int main(void)
 {
+	for (size_t i = 0; i < countof(distances); i++)
+		is_int(glob_distance(slice_of(distances[i].pattern), slice_of(distances[i].name)), distances[i].want, distances[i].pattern);
 	for (size_t i = 0; i < countof(globs); i++)
 		run_glob(i);
 	for (size_t i = 0; i < countof(cuts); i++)
