@@ -35,7 +35,7 @@ void lint_build_args(const struct plan *p)
 		AUTO(mem_freep) char *name = mem_strn(args->v[i], strcspn(args->v[i], "="));
 
 		if (!is_declared(p, name))
-			report_note(p->app->report, REPORT_WARNING, "the build argument '%s' is not used: no ARG declares it", name);
+			report_note(p->app->report, REPORT_NOTE, "the build argument '%s' is not used: no ARG declares it", name);
 	}
 }
 

@@ -70,14 +70,20 @@ static void env_add(struct eval *ev, const char ***v, size_t *n, const char *key
 	*v = grown;
 }
 
+/* In any case, but as it stands here in the first place. */
 static const char *proxy_of(const struct strs *list, const char *name)
 {
+	const char *other = NULL;
 	size_t n = strlen(name);
 
-	for (size_t i = 0; i < list->n; i++)
-		if (strncmp(list->v[i], name, n) == 0 && list->v[i][n] == '=')
+	for (size_t i = list->n; i-- > 0;) {
+		if (strncasecmp(list->v[i], name, n) != 0 || list->v[i][n] != '=')
+			continue;
+		if (strncmp(list->v[i], name, n) == 0)
 			return list->v[i] + n + 1;
-	return NULL;
+		other = other ? other : list->v[i] + n + 1;
+	}
+	return other;
 }
 
 static void env_eval(struct eval *ev, struct run *r)
@@ -90,15 +96,13 @@ static void env_eval(struct eval *ev, struct run *r)
 			r->env[r->nenv++] = eval_printf(ev, "%s=%s", ev->var.v[i].key, ev->var.v[i].value);
 	for (size_t i = 0; i < countof(proxy); i++) {
 		AUTO(mem_freep) char *upper = mem_str(proxy[i]);
-		const char *value = plan_build_arg(ev->plan, proxy[i]);
+		const char *value = proxy_of(&ev->plan->req->build_args, proxy[i]);
 
 		for (char *c = upper; *c; c++)
 			*c = (char)(*c >= 'a' ? *c - 32 : *c);
 		if (!value)
-			value = plan_build_arg(ev->plan, upper);
-		if (!value)
 			value = proxy_of(&ev->plan->req->run.proxies, proxy[i]);
-		if (!value)
+		if (!value || !*value)
 			continue;
 		env_add(ev, &r->extra, &r->nextra, upper, value);
 		env_add(ev, &r->extra, &r->nextra, proxy[i], value);

@@ -57,8 +57,10 @@ RUN echo "${BUILDKIT_SBOM_SCAN_STAGE-hidden}" >> /vars
 FROM scratch AS last
 COPY --from=build /vars /env /bp /
 EOT
-made "4 scopes" scopes --build-arg TWO=given --build-arg UNDECLARED=x --build-arg HTTP_PROXY=http://p:1 --build-arg no_proxy=low --build-arg NO_PROXY=up --target last
+made "4 scopes" scopes --build-arg TWO=given --build-arg UNDECLARED=x --build-arg HTTP_PROXY=http://p:1 --build-arg no_proxy=low --build-arg NO_PROXY=up \
+    --build-arg Ftp_Proxy=mixed --build-arg ALL_PROXY= --target last
 like "$out" "argument 'UNDECLARED' is not used" "an argument that nothing declares is told"
+unlike "$(grep UNDECLARED <<<"$out")" 'warning' "4.3 but not as a warning"
 is "$(file scopes vars)" "$(printf 'inner,given,unset,made-up,last,,ab\nshadow innergiven\nhidden')" "4.2, 4.3, 4.4 global, stage and platform arguments"
 arch=$(dpkg --print-architecture)
 is "$(file scopes bp)" "linux/$arch" "4.4 BUILDPLATFORM"
@@ -66,6 +68,8 @@ env=$(file scopes env)
 like "$env" '^HTTP_PROXY=http://p:1$' "4.5 a proxy is in the environment"
 like "$env" '^http_proxy=http://p:1$' "4.5 in both spellings"
 is "$(grep -ic '^no_proxy=low$' <<<"$env")" 2 "4.5 the lower-case one wins"
+is "$(grep -c '^ftp_proxy=mixed$\|^FTP_PROXY=mixed$' <<<"$env")" 2 "4.5 names in any case"
+unlike "$env" '^(all_proxy|ALL_PROXY|Ftp_Proxy)=' "4.5 only what has a value"
 like "$env" '^HOME=/root$' "4.7 HOME"
 like "$env" '^OLD=v with quotes = kept$' "2.8 the old form of ENV"
 like "$env" '^PATHS=/x:/usr/local/sbin:' "4.7 PATH"
