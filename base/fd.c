@@ -76,31 +76,38 @@ int fd_read_exact(int fd, void *p, size_t n, struct err **e)
 	return 0;
 }
 
+int fd_read_some(int fd, struct buf *out, struct err **e)
+{
+	size_t left = out->max > out->n ? out->max - out->n : 0;
+	char probe = 0;
+	char *p = &probe;
+
+	buf_add(out, "", 0);
+	/* At the maximum one more byte tells "exactly full" from "too long". */
+	if (left > 0)
+		p = buf_room(out, left < READ_STEP ? left : READ_STEP);
+	if (!p)
+		return buf_ok(out, "file", e);
+	ssize_t got = fd_read(fd, p, left == 0 ? 1 : left < READ_STEP ? left : READ_STEP, e);
+	if (got < 0)
+		return -1;
+	if (got > 0 && left == 0) {
+		out->over = true;
+		return buf_ok(out, "file", e);
+	}
+	out->n += (size_t)got;
+	out->p[out->n] = '\0';
+	return got > 0;
+}
+
 int fd_read_all(int fd, struct buf *out, struct err **e)
 {
-	buf_add(out, "", 0);
-	for (;;) {
-		size_t left = out->max > out->n ? out->max - out->n : 0;
-		char probe = 0;
-		char *p = &probe;
+	int rc;
 
-		/* At the maximum one more byte tells "exactly full" from "too long". */
-		if (left > 0)
-			p = buf_room(out, left < READ_STEP ? left : READ_STEP);
-		if (!p)
-			return buf_ok(out, "file", e);
-		ssize_t got = fd_read(fd, p, left == 0 ? 1 : left < READ_STEP ? left : READ_STEP, e);
-		if (got < 0)
-			return -1;
-		if (got > 0 && left == 0) {
-			out->over = true;
-			return buf_ok(out, "file", e);
-		}
-		out->n += (size_t)got;
-		out->p[out->n] = '\0';
-		if (got == 0)
-			return 0;
-	}
+	do
+		rc = fd_read_some(fd, out, e);
+	while (rc > 0);
+	return rc;
 }
 
 int fd_pipe(int ret[2], struct err **e)

@@ -18,6 +18,8 @@ int fd_dup(int fd, struct err **e);      /* F_DUPFD_CLOEXEC */
 int fd_write_all(int fd, const void *p, size_t n, struct err **e);
 ssize_t fd_read(int fd, void *p, size_t n, struct err **e);             /* one read, EINTR retried */
 int fd_read_exact(int fd, void *p, size_t n, struct err **e);           /* 1 = end of file at once, -1 short */
+/* One more read into out. 1: there may be more, 0: the end. More than `out->max` is ERR_LIMIT. */
+int fd_read_some(int fd, struct buf *out, struct err **e);
 /* Everything up to `out->max`; more is ERR_LIMIT. */
 int fd_read_all(int fd, struct buf *out, struct err **e);
 int fd_pipe(int ret[2], struct err **e);                                /* O_CLOEXEC */

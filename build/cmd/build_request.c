@@ -1,12 +1,10 @@
 /* build/cmd/build_request.c - options of `kiln build` to a request: every value is checked before anything is started. */
-#include "base/fd.h"
 #include "base/mem.h"
 #include "build/cmd/build.h"
 #include "build/output/output.h"
+#include "build/wait.h"
 #include "layers/comp.h"
 #include "parser/flags.h"
-
-#include <fcntl.h>
 
 enum { ARG_FILE_MAX = 1 << 20 };
 
@@ -26,14 +24,13 @@ static int build_arg(const char *text, struct build_req *r, struct err **e)
 }
 
 /* Lines of NAME=VALUE; empty ones and those that start with '#' do not count. */
-static int build_arg_file(const char *path, struct build_req *r, struct err **e)
+static int build_arg_file(struct app *a, const char *path, struct build_req *r, struct err **e)
 {
 	AUTO(buf_freep) struct buf text = BUF_MAX(ARG_FILE_MAX);
-	AUTO(fd_closep) int fd = fd_open_host(path, O_RDONLY, 0, e);
 	struct slice rest, line;
 	bool more = true;
 
-	if (fd < 0 || fd_read_all(fd, &text, e) < 0) {
+	if (wait_read_file(a, path, &text, e) < 0) {
 		err_kind_set(e, ERR_USAGE);
 		return err_wrap(e, "cannot read the build arguments in '%s'", path);
 	}
@@ -50,13 +47,13 @@ static int build_arg_file(const char *path, struct build_req *r, struct err **e)
 	return 0;
 }
 
-static int build_args(struct build_opts *o, struct build_req *r, struct err **e)
+static int build_args(struct app *a, struct build_opts *o, struct build_req *r, struct err **e)
 {
 	const char *epoch = o->epoch ? o->epoch : getenv("SOURCE_DATE_EPOCH");
 
 	/* Files first: what is on the command line wins. */
 	for (size_t i = 0; i < o->build_arg_files.n; i++)
-		if (build_arg_file(o->build_arg_files.v[i], r, e) < 0)
+		if (build_arg_file(a, o->build_arg_files.v[i], r, e) < 0)
 			return -1;
 	for (size_t i = 0; i < o->build_args.n; i++)
 		if (build_arg(o->build_args.v[i], r, e) < 0)
@@ -238,7 +235,7 @@ int build_request(struct app *a, struct build_opts *o, const char *context, stru
 		strs_add(&r->tags, o->tags.v[i]);
 	for (size_t i = 0; i < o->no_cache_filter.n; i++)
 		strs_add(&r->no_cache_filter, o->no_cache_filter.v[i]);
-	if (build_args(o, r, e) < 0 || labels(o, r, e) < 0 || contexts(o, r, e) < 0 || build_steps(a, o, r, e) < 0 || platform(o, r, e) < 0 ||
+	if (build_args(a, o, r, e) < 0 || labels(o, r, e) < 0 || contexts(o, r, e) < 0 || build_steps(a, o, r, e) < 0 || platform(o, r, e) < 0 ||
 	    call(o, r, e) < 0 || outputs(o, r, e) < 0 || annotations(a, o, r, e) < 0 || output_check(r, e) < 0)
 		return -1;
 	notes(a, o);

@@ -1,8 +1,8 @@
 /* build/cmd/build_secret.c - --secret and --ssh: what steps may use and nobody may keep (spec/cli-flags.md 9.3, spec/threats.md S3). */
-#include "base/fd.h"
 #include "base/mem.h"
 #include "build/cmd/build.h"
 #include "build/ui/ui.h"
+#include "build/wait.h"
 #include "parser/flags.h"
 
 #include <errno.h>
@@ -39,15 +39,11 @@ static int spec_field(const char *field, struct spec *s, struct err **e)
 }
 
 /* The bytes of a file, which may be a pipe of the shell's. */
-static int read_secret(const char *path, struct buf *out, struct err **e)
+static int read_secret(struct app *a, const char *path, struct buf *out, struct err **e)
 {
-	AUTO(fd_closep) int fd = fd_open_host(path, O_RDONLY, 0, e);
-
-	if (fd >= 0 && fd_read_all(fd, out, e) == 0)
+	if (wait_read_file(a, path, out, e) == 0)
 		return 0;
-	if (fd >= 0 && err_kind(*e) == ERR_LIMIT)
-		return err_wrap(e, "it is too big");
-	return err_kind_set(e, ERR_LIMIT);
+	return err_kind(*e) == ERR_LIMIT ? err_wrap(e, "it is too big") : err_kind_set(e, ERR_LIMIT);
 }
 
 static void wipe(struct buf *b)
@@ -57,7 +53,7 @@ static void wipe(struct buf *b)
 	buf_free(b);
 }
 
-static int load(struct spec *s, struct buf *out, struct err **e)
+static int load(struct app *a, struct spec *s, struct buf *out, struct err **e)
 {
 	/* With neither: the environment variable of that name, else the file of that name. */
 	if (s->from_env && !s->env) {
@@ -71,7 +67,7 @@ static int load(struct spec *s, struct buf *out, struct err **e)
 			s->src = s->id;
 	}
 	if (s->src)
-		return read_secret(s->src, out, e);
+		return read_secret(a, s->src, out, e);
 	const char *value = getenv(s->env);
 	if (!value) {
 		err_set(e, ERR_LIMIT, "there is no variable '%s' in the environment", s->env);
@@ -92,7 +88,7 @@ static int secret_add(struct app *a, struct spec *s, struct build_req *r, struct
 	for (size_t i = 0; i < r->nsecret; i++)
 		if (strcmp(r->secret[i].id, s->id) == 0)
 			return err_set(e, ERR_USAGE, "the id '%s' was given twice", s->id);
-	if (load(s, &value, e) < 0)
+	if (load(a, s, &value, e) < 0)
 		return err_wrap(e, "cannot read the secret '%s'", s->id);
 	ui_redact(a->report, buf_view(&value));
 	r->secret = mem_grow(r->secret, r->nsecret + 1, sizeof(*r->secret));

@@ -54,7 +54,7 @@ static void wipe(struct buf *b)
 }
 
 /* A line from the terminal, with or without echo. */
-static int ask(const char *question, bool echo, struct buf *ret, struct err **e)
+static int ask(struct app *a, const char *question, bool echo, struct buf *ret, struct err **e)
 {
 	AUTO(fd_closep) int tty = fd_open_host("/dev/tty", O_RDWR | O_NOCTTY, 0, NULL);
 	struct termios old, quiet;
@@ -71,7 +71,7 @@ static int ask(const char *question, bool echo, struct buf *ret, struct err **e)
 		return -1;
 	if (!echo && tcsetattr(tty, TCSAFLUSH, &quiet) < 0)
 		return err_errno(e, ERR_HOST, errno, "cannot switch off the echo of the terminal");
-	while ((n = fd_read(tty, &c, 1, e)) == 1 && c != '\n')
+	while ((n = wait_readable(a, tty, e) < 0 ? -1 : fd_read(tty, &c, 1, e)) == 1 && c != '\n')
 		buf_char(ret, c);
 	if (!echo) {
 		tcsetattr(tty, TCSAFLUSH, &old);
@@ -80,15 +80,15 @@ static int ask(const char *question, bool echo, struct buf *ret, struct err **e)
 	return n < 0 ? -1 : buf_ok(ret, "the answer", e);
 }
 
-static int password(const struct login_opts *o, struct buf *ret, struct err **e)
+static int password(struct app *a, const struct login_opts *o, struct buf *ret, struct err **e)
 {
 	if (o->password) {
 		buf_str(ret, o->password);
 		return buf_ok(ret, "the password", e);
 	}
 	if (!o->password_stdin)
-		return ask("Password: ", false, ret, e);
-	if (fd_read_all(STDIN_FILENO, ret, e) < 0)
+		return ask(a, "Password: ", false, ret, e);
+	if (wait_read_all(a, STDIN_FILENO, ret, e) < 0)
 		return err_wrap(e, "cannot read the password from standard input");
 	while (ret->n && (ret->p[ret->n - 1] == '\n' || ret->p[ret->n - 1] == '\r'))
 		ret->p[--ret->n] = '\0';
@@ -171,9 +171,9 @@ static int login_main(struct app *a, void *opts, struct strs *pos, struct err **
 		return err_set(e, ERR_USAGE, "--password-stdin needs --username");
 	if (o->user)
 		buf_str(&user, o->user);
-	else if (ask("Username: ", true, &user, e) < 0)
+	else if (ask(a, "Username: ", true, &user, e) < 0)
 		return -1;
-	if (password(o, &secret, e) < 0)
+	if (password(a, o, &secret, e) < 0)
 		return -1;
 	if (!user.n || !secret.n)
 		return err_set(e, ERR_USAGE, "the %s is empty", user.n ? "password" : "user");

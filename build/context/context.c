@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "build/wait.h"
 #include "layers/pick.h"
 #include "parser/ignore.h"
 
@@ -58,21 +59,21 @@ int context_tmp(struct context *c, int *ret_dir, struct err **e)
 	return *ret_dir < 0 ? -1 : 0;
 }
 
-int context_read_host(const char *path, struct buf *out, struct err **e)
+int context_read_host(const struct context *c, const char *path, struct buf *out, struct err **e)
 {
 	struct err *why = NULL;
-	/* The user named it: a pipe from the shell is as good as a file. */
-	AUTO(fd_closep) int fd = fd_open_host(path, O_RDONLY, 0, &why);
 
-	if (fd < 0) {
-		int code = err_errnum(why);
-
+	if (wait_read_file(c->app, path, out, &why) == 0)
+		return 0;
+	int code = err_errnum(why);
+	if (code == ENOENT || code == ENOTDIR) {
 		err_free(why);
-		if (code == ENOENT || code == ENOTDIR)
-			return CONTEXT_MISSING;
-		return err_errno(e, ERR_INPUT, code, "cannot read '%s'", path);
+		return CONTEXT_MISSING;
 	}
-	return fd_read_all(fd, out, e) < 0 ? err_wrap(e, "cannot read '%s'", path) : 0;
+	if (err_kind(why) == ERR_HOST)
+		err_kind_set(&why, ERR_INPUT);
+	*e = why;
+	return err_wrap(e, "cannot read '%s'", path);
 }
 
 int context_read(int dir, const char *path, struct buf *out, struct err **e)
@@ -109,7 +110,7 @@ static char *lower_name(const char *path)
 
 static int try_file(struct context *c, bool host, const char *name, struct err **e)
 {
-	int rc = host ? context_read_host(name, &c->file, e) : c->dir < 0 ? CONTEXT_MISSING : context_read(c->dir, name, &c->file, e);
+	int rc = host ? context_read_host(c, name, &c->file, e) : c->dir < 0 ? CONTEXT_MISSING : context_read(c->dir, name, &c->file, e);
 
 	if (rc == 0) {
 		c->file_name = mem_str(name);
@@ -138,7 +139,7 @@ static int read_file(struct context *c, const struct build_req *r, struct err **
 		AUTO(fd_closep) int in = fd_dup(STDIN_FILENO, e);
 
 		c->file_name = mem_str("-");
-		return in < 0 || fd_read_all(in, &c->file, e) < 0 ? err_wrap(e, "cannot read the Dockerfile from standard input") : 0;
+		return in < 0 || wait_read_all(c->app, in, &c->file, e) < 0 ? err_wrap(e, "cannot read the Dockerfile from standard input") : 0;
 	}
 	/* For a local context -f is a path of the host; what is not there may be meant from the context's root. */
 	rc = find_file(c, r->file && c->kind->local, r->file ? r->file : "Dockerfile", e);
@@ -165,7 +166,7 @@ static int specific_ignore(struct context *c, struct buf *text, struct err **e)
 	if (strcmp(c->file_name, "-") == 0)
 		return CONTEXT_MISSING;
 	AUTO(mem_freep) char *name = mem_printf("%s.dockerignore", c->file_name);
-	int rc = c->file_host ? context_read_host(name, text, e) : context_read(c->dir, name, text, e);
+	int rc = c->file_host ? context_read_host(c, name, text, e) : context_read(c->dir, name, text, e);
 	return rc ? rc : set_ignore(c, name, text, e);
 }
 
@@ -190,7 +191,7 @@ static int read_ignore(struct context *c, const struct build_req *r, struct err 
 	if (!c->kind->local || c->dir < 0)
 		return 0;
 	if (r->ignorefile) {
-		rc = context_read_host(r->ignorefile, &text, e);
+		rc = context_read_host(c, r->ignorefile, &text, e);
 		if (rc == CONTEXT_MISSING)
 			return err_set(e, ERR_INPUT, "the ignore file '%s' does not exist", r->ignorefile);
 		return rc ? rc : set_ignore(c, r->ignorefile, &text, e);

@@ -59,7 +59,7 @@ struct statcache *context_known(struct context *c);
 int context_tmp(struct context *c, int *ret_dir, struct err **e);
 /* A whole file: of the host by path, or below the context's root. CONTEXT_MISSING. */
 enum { CONTEXT_MISSING = 1 };
-int context_read_host(const char *path, struct buf *out, struct err **e);
+int context_read_host(const struct context *c, const char *path, struct buf *out, struct err **e);
 int context_read(int dir, const char *path, struct buf *out, struct err **e);
 /* The bytes of fd (taken) into the directory `to`, when they start a tar in any compression: else CONTEXT_MISSING with what was read so far
  * in `head` (its max bounds it). */

@@ -36,10 +36,46 @@ like "$(cat "$T/log")" '^stopped: Terminated' "which is told"
 is "$(ls "$T/store/tmp" | wc -l)" 0 "nothing temporary is left"
 ok "the store is sound" "$KILN" check
 
-# An output file is new, whatever somebody planted beside its name; a pipe is written to.
 dockerfile plain <<'EOT'
 FROM ends.test/base:1
 EOT
+
+# Signals are heard while it waits for input that never comes: by a pipe without a writer, a pipe of the shell's, a terminal.
+mkfifo "$T/never" "$T/open"
+sleep 300 >"$T/open" &
+writer=$!
+while read -r what; do
+    timeout -s INT -k 5 1 "$KILN" ${what//NEVER/$T/never} "$T/plain" <"$T/open" >"$T/log" 2>&1
+    like "$? $(cat "$T/log")" '^124 .*stopped: Interrupt' "X5 a signal ends it while it waits for input: $what"
+done <<'EOT'
+build -f -
+build -f NEVER
+build --ignorefile NEVER
+build --build-arg-file NEVER
+build --secret id=a,src=NEVER
+login -u a --password-stdin
+EOT
+kill $writer
+python3 - "$KILN" <<'EOF'
+import os, pty, sys, termios, time
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], [sys.argv[1], "login", "-u", "a", "h.test"])
+while termios.tcgetattr(fd)[3] & termios.ECHO:
+    time.sleep(0.02)
+os.write(fd, b"\x03")
+for _ in range(100):
+    done, st = os.waitpid(pid, os.WNOHANG)
+    if done: break
+    time.sleep(0.1)
+else:
+    os.kill(pid, 9)
+    sys.exit(1)
+sys.exit(os.waitstatus_to_exitcode(st) != 130 or not termios.tcgetattr(fd)[3] & termios.ECHO)
+EOF
+is $? 0 "X5 Ctrl-C at the question for a password, with the echo back"
+
+# An output file is new, whatever somebody planted beside its name; a pipe is written to.
 mkdir "$T/o"
 echo keep >"$T/keep"
 ln -s "$T/keep" "$T/o/x.tar.part"
