@@ -25,5 +25,14 @@ for c in $("$KILN" help | sed -nE 's/^  ([a-z]+) +.*/\1/p'); do
     done < <("$KILN" "$c" --help | sed -n '/^options:/,/^$/p' | grep -E '^ +(-[A-Za-z], +)?--')
     is "$missing" "" "the manual and the completion know the options of '$c'"
 done
+# Every rule of parser/lint.def, its words, and what it is called in hadolint.
+text=$(plain "$man/kiln-lint.7") missing='' rules=0
+while IFS=$'\t' read -r name words hadolint; do
+    rules=$((rules + 1))
+    [[ $text == *" $name $words."* ]] || missing+="($name: $words) "
+    [ "$hadolint" = NULL ] || [[ $text == *" $words. In hadolint: ${hadolint//,/, }. "* ]] || missing+="($name: $hadolint) "
+done < <(perl -0ne 'tr/`//d; print "$1\t$2\t$3\n" while /^LINT\((\w+),\s*"\w+",\s*"([^"]*)",\s*[^,]+,\s*[^,]+,\s*"?([\w,]+)"?\)/mg' "$top/parser/lint.def")
+is "$missing" "" "the manual has the rules"
+is "$rules" "$(grep -c '^LINT(' "$top/parser/lint.def")" "all of them"
 ok "there are options" [ "$lines" -gt 60 ]
 done_testing
