@@ -71,6 +71,7 @@ struct job {
 
 struct job_self {
 	int sock;
+	void *ahead;
 };
 
 static int send_all(int sock, const void *p, size_t n)
@@ -110,6 +111,11 @@ int job_fd(const struct job_self *self)
 	return self->sock;
 }
 
+void *job_ahead(const struct job_self *self)
+{
+	return self->ahead;
+}
+
 void job_graceful(struct job_self *self)
 {
 	(void)fcntl(self->sock, F_SETFL, O_RDWR);
@@ -131,18 +137,17 @@ static void job_answer(int sock, int rc, struct buf *out, struct err **e)
 	_exit(0);
 }
 
-static void job_do(const struct job_row *row, int sock, struct slice in, const int *fds, size_t nfds)
+static void job_do(const struct job_row *row, struct job_self self, struct slice in, const int *fds, size_t nfds)
 	__attribute__((noreturn));
-static void job_do(const struct job_row *row, int sock, struct slice in, const int *fds, size_t nfds)
+static void job_do(const struct job_row *row, struct job_self self, struct slice in, const int *fds, size_t nfds)
 {
-	struct job_self self = { sock };
 	struct buf out = BUF_MAX(JOB_MAX);
 	struct err *e = NULL;
 	int rc;
 
 	prctl(PR_SET_NAME, row->name);
 	rc = row->run(&self, in, fds, nfds, &out, &e);
-	job_answer(sock, rc, &out, &e);
+	job_answer(self.sock, rc, &out, &e);
 }
 
 /* The header of the request and the fds that came with it. */
@@ -184,20 +189,20 @@ static void die_with_socket(int sock)
 		_exit(125);
 }
 
-void job_serve(const struct job_row *table, size_t n, int sock)
+void job_serve(const struct job_row *row, uint32_t number, void *ahead, int sock)
 {
 	int fds[JOB_FDS];
 	size_t nfds = 0;
 	struct frame f;
 	char *payload;
 
-	if (request_head(sock, &f, fds, &nfds) < 0 || f.what != FRAME_REQUEST || f.kind >= n || f.length > JOB_MAX)
+	if (request_head(sock, &f, fds, &nfds) < 0 || f.what != FRAME_REQUEST || f.kind != number || f.length > JOB_MAX)
 		_exit(125);
 	payload = mem_alloc((size_t)f.length + 1);
 	if (f.length > 0 && fd_read_exact(sock, payload, f.length, NULL) != 0)
 		_exit(125);
 	die_with_socket(sock);
-	job_do(&table[f.kind], sock, (struct slice){ payload, f.length }, fds, nfds);
+	job_do(row, (struct job_self){ sock, ahead }, (struct slice){ payload, f.length }, fds, nfds);
 }
 
 /* ---- the main process ---- */
@@ -547,6 +552,14 @@ static int zygote_need(struct jobs *j, struct err **e)
 	return 0;
 }
 
+void jobs_ahead(struct jobs *j, unsigned row)
+{
+	struct zygote_msg msg = { .kind = ZYGOTE_AHEAD, .status = (int32_t)row };
+
+	if (j->z.ctl >= 0)
+		(void)zygote_send(j->z.ctl, &msg, -1, NULL);
+}
+
 /* The header goes at once, with the fds: an empty socket always has room for it. */
 static int send_request(int sock, const struct frame *f, const int *fds, size_t nfds, struct err **e)
 {
@@ -572,7 +585,7 @@ static int start_mapped(struct job *job, uint32_t row, struct slice payload, con
 			struct err **e)
 {
 	struct frame f = { FRAME_REQUEST, row, (uint32_t)payload.n };
-	struct zygote_msg msg = { .kind = ZYGOTE_START, .id = job->id };
+	struct zygote_msg msg = { .kind = ZYGOTE_START, .id = job->id, .status = (int32_t)row };
 
 	if (zygote_need(job->jobs, e) < 0 || send_request(job->sock, &f, fds, nfds, e) < 0 ||
 	    zygote_send(job->jobs->z.ctl, &msg, far, e) < 0)
@@ -603,7 +616,7 @@ static void local_child(struct job *job, struct slice payload, const int *fds, s
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(125);
-	job_do(job->row, far, payload, fds, nfds);
+	job_do(job->row, (struct job_self){ far, NULL }, payload, fds, nfds);
 }
 
 static int start_local(struct job *job, struct slice payload, const int *fds, size_t nfds, int far, struct err **e)

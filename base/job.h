@@ -24,6 +24,10 @@ typedef int job_main(struct job_self *self, struct slice in, const int *fds, siz
 struct job_row {
 	const char *name;             /* what people see when it dies */
 	job_main *run;
+	/* Each NULL, or for the row's mapped jobs, who find in job_ahead() what was made. once: in the zygote, when it starts. ahead: in
+	 * the job's own process, maybe long before there is the job (jobs_ahead()). */
+	void *(*once)(void);
+	void *(*ahead)(void *once);
 };
 
 /* In the main process. table outlives jobs. The zygote is our own program again ("/proc/self/exe"). */
@@ -42,8 +46,13 @@ int job_start(struct jobs *j, enum job_where where, unsigned row, struct slice p
 void job_cancel(struct job *j);
 void jobs_cancel(struct jobs *j);                     /* all of them */
 
+/* A mapped job of this row will come: let its process be there already. At most one process waits. */
+void jobs_ahead(struct jobs *j, unsigned row);
+
 /* In the child: tell the main process something now. */
 void job_tell(struct job_self *self, uint32_t kind, struct slice payload);
+/* What the row's ahead() returned, else what once() did. NULL: nothing, or the job is local. */
+void *job_ahead(const struct job_self *self);
 /* The fd that becomes readable (EOF) when the main process gave the job up or died. */
 int job_fd(const struct job_self *self);
 /* A mapped job is killed at that moment, wherever it is; after this call it is not, and has to watch job_fd(). */

@@ -222,30 +222,87 @@ struct worker {
 	pid_t pid;
 	uint32_t id;
 };
+/* A worker that waits for the next job of its row. */
+struct spare {
+	pid_t pid;
+	uint32_t row;
+	int sock;                  /* where it hears of the job; -1: there is no spare */
+};
 struct nest {
 	struct worker *w;
 	size_t n, cap;
+	struct spare spare;
 	int sigfd;
 	const struct job_row *table;
 	size_t ntable;
+	void **once;               /* of each row */
 };
 
-static void worker_start(struct nest *nest, uint32_t id, int sock)
+/* In the fork. sock: the job's own, or, for a spare, where that will come from. */
+static void worker_run(const struct nest *nest, uint32_t row, int sock, bool spare, pid_t parent) __attribute__((noreturn));
+static void worker_run(const struct nest *nest, uint32_t row, int sock, bool spare, pid_t parent)
 {
-	pid_t self = getpid(), pid = fork();
+	const struct job_row *r = &nest->table[row];
+	void *ahead = nest->once[row];
+	int job = sock;
+	sigset_t none;
 
-	if (pid == 0) {
-		sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	close(ZYGOTE_FD);
+	close(nest->sigfd);
+	if (nest->spare.sock >= 0)
+		close(nest->spare.sock);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(125);
+	if (r->ahead)
+		ahead = r->ahead(ahead);
+	if (spare) {
+		struct zygote_msg msg;
 
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
-		close(ZYGOTE_FD);
-		close(nest->sigfd);
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != self)
-			_exit(125);
-		job_serve(nest->table, nest->ntable, sock);
+		if (zygote_receive(sock, &msg, &job, 0, NULL) != 0 || job < 0)
+			_exit(0);
+		close(sock);
 	}
+	job_serve(r, row, ahead, job);
+}
+
+static void spare_make(struct nest *nest, uint32_t row)
+{
+	pid_t self = getpid();
+	int sv[2];
+
+	if (nest->spare.sock >= 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
+		return;
+	nest->spare = (struct spare){ fork(), row, sv[0] };
+	if (nest->spare.pid == 0)
+		worker_run(nest, row, sv[1], true, self);
+	close(sv[1]);
+	if (nest->spare.pid < 0)
+		fd_closep(&nest->spare.sock);
+}
+
+/* The job goes to the worker that waits for one. -1: there is none. */
+static pid_t spare_take(struct nest *nest, uint32_t row, int sock)
+{
+	AUTO(fd_closep) int to = -1;
+	struct zygote_msg msg = { .kind = ZYGOTE_START };
+
+	if (nest->spare.sock < 0 || nest->spare.row != row)
+		return -1;
+	to = fd_take(&nest->spare.sock);
+	return zygote_send(to, &msg, sock, NULL) == 0 ? nest->spare.pid : -1;
+}
+
+static void worker_start(struct nest *nest, uint32_t id, uint32_t row, int sock)
+{
+	pid_t self = getpid(), pid = spare_take(nest, row, sock);
+
+	if (pid < 0)
+		pid = fork();
+	if (pid == 0)
+		worker_run(nest, row, sock, false, self);
 	if (pid < 0) {
 		struct zygote_msg msg = { ZYGOTE_ENDED, id, 125 << 8 };
 
@@ -262,7 +319,9 @@ static void workers_reap(struct nest *nest)
 	int wstatus;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &wstatus, WNOHANG)) > 0)
+	while ((pid = waitpid(-1, &wstatus, WNOHANG)) > 0) {
+		if (pid == nest->spare.pid)
+			fd_closep(&nest->spare.sock);
 		for (size_t i = 0; i < nest->n; i++) {
 			struct zygote_msg msg = { ZYGOTE_ENDED, nest->w[i].id, wstatus };
 
@@ -272,6 +331,7 @@ static void workers_reap(struct nest *nest)
 			(void)zygote_send(ZYGOTE_FD, &msg, -1, NULL);
 			break;
 		}
+	}
 }
 
 static void worker_kill(const struct nest *nest, uint32_t id)
@@ -289,8 +349,10 @@ static int nest_hear(struct nest *nest)
 
 	if (zygote_receive(ZYGOTE_FD, &msg, &fd, 0, NULL) != 0)
 		return 1;
-	if (msg.kind == ZYGOTE_START && fd >= 0)
-		worker_start(nest, msg.id, fd);
+	if (msg.kind == ZYGOTE_START && fd >= 0 && (size_t)msg.status < nest->ntable)
+		worker_start(nest, msg.id, (uint32_t)msg.status, fd);
+	else if (msg.kind == ZYGOTE_AHEAD && (size_t)msg.status < nest->ntable)
+		spare_make(nest, (uint32_t)msg.status);
 	else if (msg.kind == ZYGOTE_KILL)
 		worker_kill(nest, msg.id);
 	return 0;
@@ -325,7 +387,7 @@ static void nest_setup(struct nest *nest)
 
 void zygote_main(int argc, char **argv, const struct job_row *table, size_t n)
 {
-	struct nest nest = { .table = table, .ntable = n, .sigfd = -1 };
+	struct nest nest = { .table = table, .ntable = n, .sigfd = -1, .spare = { .sock = -1 } };
 	int type = 0;
 	socklen_t len = sizeof(type);
 
@@ -336,6 +398,9 @@ void zygote_main(int argc, char **argv, const struct job_row *table, size_t n)
 	nest_setup(&nest);
 	/* The start of the hash library costs more than most jobs: done here once, the workers inherit it. */
 	hasher_free(hasher_new());
+	nest.once = mem_array(n, elem_size(nest.once));
+	for (size_t i = 0; i < n; i++)
+		nest.once[i] = table[i].once ? table[i].once() : NULL;
 	for (;;) {
 		struct pollfd f[2] = { { ZYGOTE_FD, POLLIN, 0 }, { nest.sigfd, POLLIN, 0 } };
 		struct signalfd_siginfo info;
@@ -353,5 +418,7 @@ void zygote_main(int argc, char **argv, const struct job_row *table, size_t n)
 	/* Without an own pid namespace nobody else ends them. */
 	for (size_t i = 0; i < nest.n; i++)
 		kill(nest.w[i].pid, SIGKILL);
+	if (nest.spare.sock >= 0)
+		kill(nest.spare.pid, SIGKILL);
 	_exit(0);
 }

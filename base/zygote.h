@@ -2,6 +2,7 @@
  *
  * Data:   one SOCK_SEQPACKET socketpair of struct zygote_msg. The zygote forks a worker for each ZYGOTE_START, whose
  *         job socket comes with the message, and tells with ZYGOTE_ENDED that it is gone. It does no work of its own.
+ *         ZYGOTE_AHEAD asks for a worker before there is a job for it.
  * Owns:   struct zygote holds the socket and the process; zygote_stop() kills it and everything below it.
  */
 #pragma once
@@ -10,7 +11,8 @@
 
 enum zygote_kind {
 	ZYGOTE_GO = 1,       /* to it: the maps are written */
-	ZYGOTE_START,        /* to it: id, one fd */
+	ZYGOTE_START,        /* to it: id, status = row, one fd */
+	ZYGOTE_AHEAD,        /* to it: status = row; one worker more for the next job of it */
 	ZYGOTE_KILL,         /* to it: id */
 	ZYGOTE_ENDED,        /* from it: id, status as of wait(2) */
 	ZYGOTE_FAILED,       /* from it: id = stage, status = errno; it ends */
@@ -38,4 +40,4 @@ const char *zygote_stage(uint32_t id);
 int zygote_stop(struct zygote *z);
 
 /* job.c, in a worker: read the request from the job's socket, run it, answer. */
-void job_serve(const struct job_row *table, size_t n, int sock) __attribute__((noreturn));
+void job_serve(const struct job_row *row, uint32_t number, void *ahead, int sock) __attribute__((noreturn));

@@ -389,6 +389,16 @@ bool sched_ending(const struct step *s)
 	return d->e || d->p->app->interrupted;
 }
 
+bool sched_more(const struct step *s)
+{
+	const struct plan *p = s->plan;
+
+	for (size_t i = p->sched->first; i < p->nstep; i++)
+		if (p->step[i]->in->id == s->in->id && (p->step[i]->state == STEP_WAITING || p->step[i]->state == STEP_KEYED))
+			return true;
+	return false;
+}
+
 /* What is waited for will not come any more. */
 static void give_up(struct step *s)
 {
@@ -397,6 +407,22 @@ static void give_up(struct step *s)
 	s->resume = NULL;
 	err_set(&e, ERR_HOST, "the build ended before it was done");
 	step_failed(s, e);
+}
+
+/* Steps that wait for those below them. */
+static void go_on(struct sched *d)
+{
+	for (size_t i = d->first; i < d->p->nstep; i++) {
+		struct step *s = d->p->step[i];
+		void (*resume)(struct step *) = s->resume;
+
+		if (resume && sched_ending(s)) {
+			give_up(s);
+		} else if (resume && sched_parent_done(s)) {
+			s->resume = NULL;
+			resume(s);
+		}
+	}
 }
 
 static void skip_done(struct sched *d)
@@ -420,19 +446,14 @@ static void kick(struct sched *d)
 			struct step *s = d->p->step[i];
 			enum step_state before = s->state;
 
-			if (s->resume && sched_ending(s)) {
-				give_up(s);
-			} else if (s->resume && sched_parent_done(s)) {
-				void (*resume)(struct step *) = s->resume;
-
-				s->resume = NULL;
-				resume(s);
-			}
 			try_settle(d, s);
 			if (!d->e && !d->p->app->interrupted)
 				try_start(d, s);
 			d->again |= s->state == STEP_DONE && before != STEP_DONE && i > d->first;
 		}
+		/* What can start comes first: nothing waits for a layer to be packed. */
+		if (!d->again)
+			go_on(d);
 	} while (d->again);
 	skip_done(d);
 	d->kicking = false;

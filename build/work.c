@@ -275,16 +275,16 @@ static int call_job(struct job_self *self, struct slice in, const int *fds, size
 }
 
 const struct job_row work_table[WORK_COUNT] = {
-	[WORK_SNAP] = { "choosing a storage driver", snap_choose_job },
-	[WORK_READ] = { "unpacking a layer", work_read },
-	[WORK_PACK] = { "packing a layer", pack_job_run },
-	[WORK_RUN] = { "running a step", run_job },
-	[WORK_RMTREE] = { "deleting old trees", rmtree_job },
-	[WORK_CACHES] = { "removing cache mounts", work_caches },
-	[WORK_COPY] = { "copying files", copy_job },
-	[WORK_TREE] = { "writing the file system", treeout_job },
-	[WORK_PULL] = { "downloading an image", call_job },
-	[WORK_PUSH] = { "uploading an image", call_job },
-	[WORK_ARCHIVE] = { "reading an archive", call_job },
-	[WORK_CALL] = { "working", call_job },
+	[WORK_SNAP] = { .name = "choosing a storage driver", .run = snap_choose_job },
+	[WORK_READ] = { .name = "unpacking a layer", .run = work_read },
+	[WORK_PACK] = { .name = "packing a layer", .run = pack_job_run },
+	[WORK_RUN] = { .name = "running a step", .run = run_job, .once = room_filter, .ahead = room_make },
+	[WORK_RMTREE] = { .name = "deleting old trees", .run = rmtree_job },
+	[WORK_CACHES] = { .name = "removing cache mounts", .run = work_caches },
+	[WORK_COPY] = { .name = "copying files", .run = copy_job },
+	[WORK_TREE] = { .name = "writing the file system", .run = treeout_job },
+	[WORK_PULL] = { .name = "downloading an image", .run = call_job },
+	[WORK_PUSH] = { .name = "uploading an image", .run = call_job },
+	[WORK_ARCHIVE] = { .name = "reading an archive", .run = call_job },
+	[WORK_CALL] = { .name = "working", .run = call_job },
 };

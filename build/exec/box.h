@@ -9,19 +9,29 @@
 #include "build/exec/user.h"
 #include "layers/snap.h"
 
+/* ---- room.c: what is there before the step is known */
+struct room {
+	const struct seccomp_filter *filter;
+	int outside;                     /* the mount namespace that we came from */
+	int null;                        /* the host's /dev/null, verified */
+	int files;                       /* a tmpfs for our files */
+	int dev;                         /* on it, what becomes /dev */
+	struct err *e;                   /* why it is not there */
+};
+int room_refused(struct err **e);    /* errno: no more namespaces */
+
 struct made;
 struct box {
 	const struct run_spec *spec;
 	const struct snap_driver *driver;
 	struct job_self *self;
+	const struct seccomp_filter *filter;
+	int outside, null, files, dev;   /* of the room; `files` lies below the root */
 	char *at;                        /* absolute */
 	int store;                       /* opened in the step's mount namespace */
-	int outside;                     /* the mount namespace that we came from */
 	int pasta_go, pasta_said;        /* net.c */
-	int files;                       /* the tmpfs below the root */
 	int root;                        /* the step's root, O_PATH */
 	int proc;                        /* where /proc goes, O_PATH */
-	int null;                        /* the host's /dev/null, verified */
 	int in;                          /* what the command reads; -1: nothing */
 	char *seed;                      /* what every root has to mount on, as a layer below the image's */
 	const char **stack;              /* the root's lowers, bottom first: the seed, then what the image has */
@@ -49,6 +59,7 @@ int target_mount(struct box *b, const char *path, int mount, struct err **e);
 void target_remove_made(struct box *b);
 
 /* ---- fixed.c: /dev, /sys, /proc, files in /etc (6.4 to 6.6) */
+int fixed_dev(int files, struct err **e);         /* /dev but for its place and its shm, on the tmpfs of our files */
 int fixed_mount(struct box *b, struct err **e);
 int fixed_etc(struct box *b, struct err **e);
 /* In the payload, which is in the new pid namespace: /proc and the masked paths. */

@@ -95,15 +95,18 @@ static int dev_pts(int dev, struct err **e)
 	return dev_sub(dev, "pts", "devpts", plain, MNT_NOSUID | MNT_NOEXEC, e) == 0 ? 0 : -1;
 }
 
-static int fixed_dev(struct box *b, struct err **e)
+int fixed_dev(int files, struct err **e)
 {
 	static const struct mnt_opt opt[] = { { "mode", "755" }, { "size", "65536k" }, { NULL, NULL } };
-	AUTO(mem_freep) char *size = mem_printf("%ju", (uintmax_t)(b->spec->shm_size ? b->spec->shm_size : 64 << 20));
-	const struct mnt_opt shm[] = { { "mode", "1777" }, { "size", size }, { NULL, NULL } };
 	AUTO(fd_closep) int dev = mnt_new("tmpfs", opt, MNT_NOSUID | MNT_NODEV | MNT_STRICTATIME, e);
 	AUTO(fd_closep) int on = -1;
 
-	if (dev < 0 || fixed_target(b, "/dev", &on, e) < 0 || mnt_attach(dev, on, "/dev", e) < 0)
+	if (dev < 0)
+		return -1;
+	if (mkdirat(files, "dev", 0755) < 0)
+		return err_errno(e, ERR_HOST, errno, "cannot make a directory for '/dev'");
+	on = own_open(files, "dev", e);
+	if (on < 0 || mnt_attach(dev, on, "/dev", e) < 0)
 		return -1;
 	for (size_t i = 0; i < countof(nodes); i++)
 		if (dev_node(dev, i, e) < 0)
@@ -111,10 +114,21 @@ static int fixed_dev(struct box *b, struct err **e)
 	for (size_t i = 0; i < countof(links); i++)
 		if (symlinkat(links[i].to, dev, links[i].name) < 0)
 			return err_errno(e, ERR_HOST, errno, "cannot make '/dev/%s'", links[i].name);
-	if (dev_pts(dev, e) < 0 || dev_sub(dev, "shm", "tmpfs", shm, MNT_QUIET, e) != 0)
+	/* Not every kernel has the last one, nor every namespace may. */
+	if (dev_pts(dev, e) < 0 || dev_sub(dev, "mqueue", "mqueue", NULL, MNT_QUIET, NULL) < 0)
 		return -1;
-	/* Not every kernel has it, nor every namespace may. */
-	return dev_sub(dev, "mqueue", "mqueue", NULL, MNT_QUIET, NULL) < 0 ? -1 : 0;
+	return fd_take(&dev);
+}
+
+static int place_dev(struct box *b, struct err **e)
+{
+	AUTO(mem_freep) char *size = mem_printf("%ju", (uintmax_t)(b->spec->shm_size ? b->spec->shm_size : 64 << 20));
+	const struct mnt_opt shm[] = { { "mode", "1777" }, { "size", size }, { NULL, NULL } };
+	AUTO(fd_closep) int on = -1;
+
+	if (fixed_target(b, "/dev", &on, e) < 0 || mnt_attach(b->dev, on, "/dev", e) < 0)
+		return -1;
+	return dev_sub(b->dev, "shm", "tmpfs", shm, MNT_QUIET, e) == 0 ? 0 : -1;
 }
 
 static int fixed_sys(struct box *b, struct err **e)
@@ -137,7 +151,7 @@ static int fixed_sys(struct box *b, struct err **e)
 
 int fixed_mount(struct box *b, struct err **e)
 {
-	if (fixed_dev(b, e) < 0 || fixed_sys(b, e) < 0 || fixed_target(b, "/proc", &b->proc, e) < 0)
+	if (place_dev(b, e) < 0 || fixed_sys(b, e) < 0 || fixed_target(b, "/proc", &b->proc, e) < 0)
 		return err_wrap(e, "cannot prepare the root file system");
 	return 0;
 }

@@ -28,45 +28,14 @@
 
 enum { MESSAGE_MAX = 64 << 10 };
 
-static int namespaces_failed(struct err **e)
-{
-	int code = errno;
-
-	err_errno(e, ERR_HOST, code, "cannot create the step's namespaces");
-	if (code == ENOSPC)
-		err_hint(e, "raise user.max_mnt_namespaces, user.max_ipc_namespaces, user.max_uts_namespaces and "
-			    "user.max_net_namespaces");
-	return -1;
-}
-
 static int enter_namespaces(struct box *b, struct err **e)
 {
-	int flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
-
-	b->outside = openat(AT_FDCWD, "/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	if (b->outside < 0)
-		return err_errno(e, ERR_HOST, errno, "cannot open the mount namespace");
-	if (unshare(flags | CLONE_NEWCGROUP) < 0 && unshare(flags) < 0)
-		return namespaces_failed(e);
 	if (net_prepare(b, e) < 0)
 		return -1;
 	if (b->spec->net != RUN_NET_HOST && unshare(CLONE_NEWNET) < 0)
-		return namespaces_failed(e);
+		return room_refused(e);
 	if (sethostname(b->spec->hostname, strlen(b->spec->hostname)) < 0)
 		return err_errno(e, ERR_STEP, errno, "cannot set the host name '%s'", b->spec->hostname);
-	return 0;
-}
-
-/* Our /dev/null masks files, so it has to be the one (threats C4). */
-static int open_null(struct box *b, struct err **e)
-{
-	struct stat st;
-
-	b->null = openat(AT_FDCWD, "/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (b->null < 0 || fstat(b->null, &st) < 0)
-		return err_errno(e, ERR_HOST, errno, "cannot open '/dev/null'");
-	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
-		return err_set(e, ERR_HOST, "'/dev/null' of this host is not the null device");
 	return 0;
 }
 
@@ -100,10 +69,9 @@ static int make_seed(struct box *b, struct err **e)
 	return 0;
 }
 
-/* Upper and work, the place of the root, and the tmpfs with our files on it. */
+/* Upper and work, the place of the root, and on it the tmpfs with our files. */
 static int make_dirs(struct box *b, struct err **e)
 {
-	static const struct mnt_opt opt[] = { { "mode", "0711" }, { NULL, NULL } };
 	const struct run_spec *s = b->spec;
 	AUTO(mem_freep) char *fs = mem_printf("%s/fs", s->snap);
 	AUTO(mem_freep) char *work = mem_printf("%s/work", s->snap);
@@ -127,12 +95,7 @@ static int make_dirs(struct box *b, struct err **e)
 
 	b->at = mem_printf("%s/%s", s->store, root);
 	on = at_open_store(b->store, root, O_PATH | O_DIRECTORY, 0, e);
-	b->files = mnt_new("tmpfs", opt, MNT_NOSUID | MNT_NODEV, e);
-	if (on < 0 || b->files < 0 || mnt_attach(b->files, on, b->at, e) < 0)
-		return -1;
-	if (mkdirat(b->files, "empty", 0555) < 0)
-		return err_errno(e, ERR_HOST, errno, "cannot make an empty directory");
-	return 0;
+	return on < 0 ? -1 : mnt_attach(b->files, on, b->at, e);
 }
 
 static int mount_root(struct box *b, struct err **e)
@@ -181,7 +144,7 @@ static int build_box(struct box *b, struct err **e)
 	b->driver = snap_find(b->spec->driver);
 	if (!b->driver)
 		return err_set(e, ERR_BUG, "unknown storage driver '%s'", b->spec->driver);
-	if (enter_namespaces(b, e) < 0 || open_null(b, e) < 0)
+	if (enter_namespaces(b, e) < 0)
 		return -1;
 	b->store = openat(AT_FDCWD, b->spec->store, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (b->store < 0)
@@ -314,7 +277,8 @@ static int run_payload(struct box *b, const int out[2], struct run_result *r, st
 	w.status = st[0];
 	if (b->spec->timeout_s)
 		w.deadline = clock_ns() + (int64_t)b->spec->timeout_s * 1000000000;
-	w.pid = proc_clone(CLONE_NEWPID);
+	/* Until it executes the command it works in our memory, and we wait: nothing has to be copied. */
+	w.pid = unshare(CLONE_NEWPID) < 0 ? -1 : vfork();
 	if (w.pid == 0) {
 		close(st[0]);
 		payload_run(b, out, far);
@@ -365,6 +329,7 @@ static int leave_box(struct box *b, struct err **e)
 	fd_closep(&b->proc);
 	fd_closep(&b->store);
 	fd_closep(&b->files);
+	fd_closep(&b->dev);
 	fd_closep(&b->null);
 	store = openat(AT_FDCWD, s->store, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (store < 0)
@@ -397,14 +362,21 @@ static void result_clear(struct run_result *r)
 int run_job(struct job_self *self, struct slice in, const int *fds, size_t nfds, struct buf *out, struct err **e)
 {
 	AUTO(run_spec_clear) struct run_spec spec = { .store = NULL };
-	AUTO(box_clear) struct box b = { .spec = &spec, .self = self, .store = -1, .outside = -1, .files = -1, .root = -1,
-					 .proc = -1, .null = -1, .in = nfds == 3 ? fds[2] : -1, .pasta_go = -1, .pasta_said = -1 };
+	struct room *room = job_ahead(self);
+	AUTO(box_clear) struct box b = {
+		.spec = &spec, .self = self, .filter = room->filter, .outside = room->outside, .null = room->null, .files = room->files,
+		.dev = room->dev, .store = -1, .root = -1, .proc = -1, .in = nfds == 3 ? fds[2] : -1, .pasta_go = -1, .pasta_said = -1,
+	};
 	AUTO(result_clear) struct run_result r = { .status = 0 };
 
 	if (nfds != 2 && nfds != 3)
 		return err_set(e, ERR_BUG, "a step needs two pipes");
 	job_graceful(self);
 	umask(0);
+	if (room->e) {
+		*e = take(&room->e);
+		return -1;
+	}
 	if (run_spec_unpack(in, &spec, e) < 0 || build_box(&b, e) < 0)
 		return -1;
 	job_tell(self, RUN_READY, SLICE_NONE);

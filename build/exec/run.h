@@ -71,3 +71,6 @@ struct run_result {
 void run_result_put(struct buf *b, const struct run_result *r);
 int run_result_get(struct slice in, struct run_result *ret, struct err **e);
 job_main run_job;
+/* Its row's once(), a struct seccomp_filter, and ahead(). */
+void *room_filter(void);
+void *room_make(void *once);

@@ -316,7 +316,7 @@ static void search_emit(struct code *c, const struct call *v, size_t from, size_
 	search_emit(c, v, mid, to);
 }
 
-static int profile(struct code *c, uint64_t caps, struct err **e)
+static void profile(struct code *c, uint64_t caps)
 {
 	struct calls *cs = mem_alloc(sizeof(*cs));
 	struct call *iv = mem_array(2 * CALLS_MAX + 2, sizeof(*iv));
@@ -339,17 +339,30 @@ static int profile(struct code *c, uint64_t caps, struct err **e)
 	ret(c, DENY(ENOSYS));
 	free(cs);
 	free(iv);
-	return c->full ? err_set(e, ERR_BUG, "the system call filter is too long") : 0;
 }
 
-int seccomp_install(uint64_t caps, struct err **e)
-{
-	AUTO(mem_freep) struct code *c = mem_zalloc(sizeof(*c));
-	struct sock_fprog prog;
+struct seccomp_filter {
+	uint64_t caps;
+	struct code code;
+};
 
-	if (profile(c, caps, e) < 0)
-		return -1;
-	prog = (struct sock_fprog){ (unsigned short)c->n, c->f };
+struct seccomp_filter *seccomp_filter(uint64_t caps)
+{
+	struct seccomp_filter *f = mem_zalloc(sizeof(*f));
+
+	f->caps = caps;
+	profile(&f->code, caps);
+	return f;
+}
+
+int seccomp_install(const struct seccomp_filter *ready, uint64_t caps, struct err **e)
+{
+	AUTO(mem_freep) struct seccomp_filter *own = ready && ready->caps == caps ? NULL : seccomp_filter(caps);
+	const struct code *c = own ? &own->code : &ready->code;
+	struct sock_fprog prog = { (unsigned short)c->n, (struct sock_filter *)c->f };
+
+	if (c->full)
+		return err_set(e, ERR_BUG, "the system call filter is too long");
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &prog) < 0)
 		return err_errno(e, ERR_HOST, errno, "cannot install the system call filter");
 	return 0;

@@ -7,5 +7,8 @@
 #pragma once
 #include "base/err.h"
 
-/* Install in this process. Needs CAP_SYS_ADMIN or no_new_privs. caps: the step's bounding set. */
-int seccomp_install(uint64_t caps, struct err **e);
+struct seccomp_filter;
+/* caps: the step's bounding set. Freed with free(). */
+struct seccomp_filter *seccomp_filter(uint64_t caps);
+/* Install in this process. Needs CAP_SYS_ADMIN or no_new_privs. ready: a filter made before, or NULL; taken if it is for these caps. */
+int seccomp_install(const struct seccomp_filter *ready, uint64_t caps, struct err **e);

@@ -211,6 +211,9 @@ static int run_eval(struct eval *ev, const struct instr *in, struct err **e)
 static void run_ready(struct run *r)
 {
 	if (r->mounting) {
+		/* While the command runs there is time for what the next one needs. */
+		if (sched_more(r->s))
+			jobs_ahead(step_app(r->s)->jobs, WORK_RUN);
 		r->mounting = false;
 		sched_mounting(r->s, false);
 	}

@@ -100,10 +100,57 @@ static int row_address(struct job_self *self, struct slice in, const int *fds, s
 	return 0;
 }
 
-enum { ECHO, FACTS, FAIL, DIE, SLEEP, WAIT, ORPHAN, FDS, ADDRESS };
+/* Who did what before the job came. */
+struct ahead {
+	pid_t once, ahead;
+	int64_t when;
+};
+
+static void *ahead_once(void)
+{
+	struct ahead *a = mem_zalloc(sizeof(*a));
+
+	a->once = getpid();
+	return a;
+}
+
+static void *ahead_ahead(void *once)
+{
+	struct ahead *a = once;
+
+	a->ahead = getpid();
+	a->when = clock_ns();
+	return a;
+}
+
+static int row_ahead(struct job_self *self, struct slice in, const int *fds, size_t nfds, struct buf *out, struct err **e)
+{
+	const struct ahead *a = job_ahead(self);
+	int64_t asked = 0;
+
+	if (in.n == sizeof(asked))
+		memcpy(&asked, in.p, sizeof(asked));
+	if (!a)
+		buf_str(out, "nothing");
+	else if (a->once != getppid() || a->ahead != getpid())
+		buf_str(out, "by somebody else");
+	else
+		buf_str(out, a->when < asked ? "before it was asked for" : "when it was asked for");
+	return 0;
+}
+
+enum { ECHO, FACTS, FAIL, DIE, SLEEP, WAIT, ORPHAN, FDS, ADDRESS, AHEAD };
 static const struct job_row rows[] = {
-	{ "echo", row_echo }, { "facts", row_facts }, { "fail", row_fail }, { "die", row_die }, { "sleep", row_sleep },
-	{ "wait", row_wait }, { "orphan", row_orphan }, { "fds", row_fds }, { "address", row_address },
+	[ECHO] = { .name = "echo", .run = row_echo },
+	[FACTS] = { .name = "facts", .run = row_facts },
+	[FAIL] = { .name = "fail", .run = row_fail },
+	[DIE] = { .name = "die", .run = row_die },
+	[SLEEP] = { .name = "sleep", .run = row_sleep },
+	[WAIT] = { .name = "wait", .run = row_wait },
+	[ORPHAN] = { .name = "orphan", .run = row_orphan },
+	[FDS] = { .name = "fds", .run = row_fds },
+	[ADDRESS] = { .name = "address", .run = row_address },
+	[AHEAD] = { .name = "ahead", .run = row_ahead, .once = ahead_once, .ahead = ahead_ahead },
 };
 
 struct seen {
@@ -201,6 +248,29 @@ static void test_where(struct jobs *j, struct loop *l, enum job_where where, con
 	is_str(text(&s), "sleep was cancelled", "a sleeping job is cancelled");
 	ok(clock_ns() - t0 < 1000000000, "at once (%s)", word);
 	seen_clear(&s);
+}
+
+/* The process of a row's next job is there before the job, with what it makes ahead. */
+static void test_ahead(struct jobs *j, struct loop *l)
+{
+	AUTO(seen_clear) struct seen s = { .done = false };
+	int64_t now = clock_ns();
+
+	run(j, l, JOB_LOCAL, AHEAD, SLICE_NONE, NULL, 0, &s);
+	is_str(text(&s), "nothing", "nothing is made ahead for a local job");
+	seen_clear(&s);
+	run(j, l, JOB_MAPPED, AHEAD, (struct slice){ (const char *)&now, sizeof(now) }, NULL, 0, &s);
+	is_str(text(&s), "when it was asked for", "the first job of a row makes it itself");
+	jobs_ahead(j, AHEAD);
+	jobs_ahead(j, AHEAD);
+	for (int i = 0; i < 200 && strcmp(text(&s), "before it was asked for") != 0; i++) {
+		jobs_ahead(j, AHEAD);
+		usleep(20000);
+		seen_clear(&s);
+		now = clock_ns();
+		run(j, l, JOB_MAPPED, AHEAD, (struct slice){ (const char *)&now, sizeof(now) }, NULL, 0, &s);
+	}
+	is_str(text(&s), "before it was asked for", "the next one finds it");
 }
 
 static void test_graceful(struct jobs *j, struct loop *l)
@@ -471,6 +541,7 @@ int main(int argc, char **argv)
 
 		printf("# map: %d, %u uid lines, %s\n", m->how, m->nuid, m->why);
 		test_where(j, l, JOB_MAPPED, "mapped");
+		test_ahead(j, l);
 		test_graceful(j, l);
 		test_fds(j, l);
 		test_many(j, l);

@@ -96,8 +96,12 @@ static int pids_job(struct job_self *self, struct slice in, const int *fds, size
 
 enum { RUN, RMTREE, LIST, MOUNTS, PIDS, CHOOSE };
 static const struct job_row rows[] = {
-	{ "run", run_job },       { "rmtree", rmtree_job }, { "list", list_job },
-	{ "mounts", mounts_job }, { "pids", pids_job },     { "choose", snap_choose_job },
+	[RUN] = { .name = "run", .run = run_job, .once = room_filter, .ahead = room_make },
+	[RMTREE] = { .name = "rmtree", .run = rmtree_job },
+	[LIST] = { .name = "list", .run = list_job },
+	[MOUNTS] = { .name = "mounts", .run = mounts_job },
+	[PIDS] = { .name = "pids", .run = pids_job },
+	[CHOOSE] = { .name = "choose", .run = snap_choose_job },
 };
 
 static struct loop *loop;
