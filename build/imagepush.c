@@ -26,6 +26,8 @@ struct packing {
 struct packing_one {
 	struct packing *p;
 	struct digest diff;
+	struct digest blob;              /* recoded from this one */
+	int64_t size;
 	char tmp[80];
 };
 
@@ -69,7 +71,6 @@ static void packing_done(void *arg, struct slice out, struct err *failed)
 	packing_step(p);
 }
 
-/* Another compression of a layer that is only here as a blob: unpacked first, packed after. */
 static int packing_start(struct packing *p, const struct digest *diff, const char *dir, struct err **e)
 {
 	AUTO(buf_freep) struct buf b = BUF_MAX(1 << 20);
@@ -87,6 +88,49 @@ static int packing_start(struct packing *p, const struct digest *diff, const cha
 	};
 	pack_job_put(&b, &q);
 	if (job_start(p->a->jobs, JOB_MAPPED, WORK_PACK, buf_view(&b), NULL, 0, NULL, packing_done, o, NULL, e) == 0)
+		return 0;
+	store_tmp_drop(p->a->store, o->tmp);
+	free(o);
+	return -1;
+}
+
+/* In a local job. What others packed is not what we would pack of the same files, so it is the tar that counts. */
+static int recode_child(void *arg, struct job_self *self, struct buf *out, struct err **e)
+{
+	struct packing_one *o = arg;
+	int store = store_fd(o->p->a->store);
+	const struct comp *was;
+	struct pack_facts facts = { 0 };
+	struct stream *plain = NULL;
+	char path[80];
+
+	store_blob_path(&o->blob, path);
+	int blob = at_open_store(store, path, O_RDONLY, 0, e);
+	AUTO(fd_closep) int dir = blob < 0 ? -1 : at_open_store(store, o->tmp, O_RDONLY | O_DIRECTORY, 0, e);
+	struct stream *s = blob < 0 ? NULL : stream_verify(stream_fd(blob, "layer"), &o->blob, o->size);
+	struct pack_req q = { .dir = dir, .comp = o->p->comp->name, .level = o->p->level };
+	if (dir < 0) {
+		stream_drop(&s);
+		return -1;
+	}
+	if (comp_detect(s, COMP_LAYER, &plain, &was, e) < 0 || pack_recode(plain, &q, &facts, e) < 0)
+		return -1;
+	pack_facts_put(out, &facts);
+	return 0;
+}
+
+static int recode_start(struct packing *p, const struct digest *diff, const struct blob_info *info, struct err **e)
+{
+	AUTO(buf_freep) struct buf b = BUF_MAX(64);
+	struct packing_one *o = mem_zalloc(sizeof(*o));
+
+	*o = (struct packing_one){ .p = p, .diff = *diff, .blob = info->blob, .size = info->size };
+	if (store_tmp(p->a->store, o->tmp, e) < 0) {
+		free(o);
+		return -1;
+	}
+	work_call_put(&b, recode_child, o);
+	if (job_start(p->a->jobs, JOB_LOCAL, WORK_CALL, buf_view(&b), NULL, 0, NULL, packing_done, o, NULL, e) == 0)
 		return 0;
 	store_tmp_drop(p->a->store, o->tmp);
 	free(o);
@@ -141,6 +185,13 @@ static void packing_step(struct packing *p)
 
 		if (digest_zero(&p->im->layer[i].blob) == false)
 			continue;
+		struct blob_info info;
+		int rc = store_info_find(p->a->store, &p->im->layer[i].diff, "", &info, &p->e);
+		if (rc <= 0) {
+			if (rc == 0 && recode_start(p, &p->im->layer[i].diff, &info, &p->e) == 0)
+				p->running++;
+			continue;
+		}
 		struct packing_dirs *d = mem_zalloc(sizeof(*d));
 		d->p = p;
 		d->diff = p->im->layer[i].diff;

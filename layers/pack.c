@@ -162,6 +162,25 @@ int pack_run(const struct pack_req *r, struct pack_facts *ret, struct err **e)
 	return 0;
 }
 
+int pack_recode(struct stream *take_src, const struct pack_req *r, struct pack_facts *ret, struct err **e)
+{
+	AUTO(stream_drop) struct stream *src = take_src;
+	AUTO(packer_clear) struct packer p = { .fd = -1 };
+	AUTO(mem_freep) char *block = mem_alloc(BLOB_BLOCK);
+	struct pack_facts facts = { 0 };
+	ssize_t n;
+
+	if (packer_init(&p, r, e) < 0)
+		return -1;
+	while ((n = stream_read(src, block, BLOB_BLOCK, e)) > 0)
+		if (tar_out(&p, block, (size_t)n, e) < 0)
+			return -1;
+	if (n < 0 || stream_close(take(&src), e) < 0 || packer_end(&p, &facts, e) < 0)
+		return -1;
+	*ret = facts;
+	return 0;
+}
+
 static void put_digest(struct buf *b, const struct digest *d)
 {
 	buf_add(b, d->b, sizeof(d->b));

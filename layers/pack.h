@@ -23,5 +23,8 @@ struct pack_facts {
 	uint64_t tar_size, blob_size, entries, bytes;
 };
 int pack_run(const struct pack_req *r, struct pack_facts *ret, struct err **e);
+/* The tar that src gives, as it is, in another compression: "blob" in r->dir; r->src and the rest are not looked at. */
+struct stream;
+int pack_recode(struct stream *take_src, const struct pack_req *r, struct pack_facts *ret, struct err **e);
 void pack_facts_put(struct buf *b, const struct pack_facts *f);
 void pack_facts_get(struct wire *w, struct pack_facts *f);
