@@ -92,8 +92,9 @@ static int execute(struct plan *p, struct build_done *ret, struct err **e)
 		return -1;
 	if (p->app->interrupted)
 		return err_set(e, ERR_HOST, "interrupted");
-	result_image(p, &im);
-	rc = result_outputs(p, &im, ret, e);
+	rc = result_image(p, &im, e);
+	if (rc == 0)
+		rc = result_outputs(p, &im, ret, e);
 	image_clear(&im);
 	return rc;
 }

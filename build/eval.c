@@ -440,6 +440,24 @@ static void begin_image(struct pstage *ps)
 	ps->base_history = config_history_count(&ps->image);
 }
 
+/* What the command line says about every stage: --env, --unsetlabel, --inherit-labels. */
+static void begin_options(struct pstage *ps)
+{
+	const struct image_opts *o = &ps->plan->req->image;
+
+	/* A stage has the variables of the one it is built from, changed as that one's file says. */
+	for (size_t i = 0; i < o->env.n && !ps->parent; i++) {
+		const char *eq = strchr(o->env.v[i], '=');
+		AUTO(mem_freep) char *key = mem_strn(o->env.v[i], (size_t)(eq - o->env.v[i]));
+
+		config_env_set(&ps->image, key, eq + 1);
+	}
+	if (o->drop_labels)
+		config_label_unset(&ps->image, NULL);
+	for (size_t i = 0; i < o->unset_labels.n; i++)
+		config_label_unset(&ps->image, o->unset_labels.v[i]);
+}
+
 static int eval_instr(struct eval *ev, const struct instr *in, struct err **e)
 {
 	const struct op *op = op_table[in->id];
@@ -465,6 +483,7 @@ int eval_stage(struct pstage *ps, struct err **e)
 		begin_image(ps);
 	else
 		image_scratch(&ps->image, &ps->plan->target_platform);
+	begin_options(ps);
 	begin_vars(ev);
 	for (size_t i = 0; i < ps->ninstr; i++) {
 		ev->trigger = i < ps->ntrigger;

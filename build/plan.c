@@ -188,8 +188,10 @@ static int stage_init(struct plan *p, size_t i, struct err **e)
 	ps->no_cache = p->req->no_cache;
 	for (size_t k = 0; st->name && k < p->req->no_cache_filter.n; k++)
 		ps->no_cache |= strcasecmp(p->req->no_cache_filter.v[k], st->name) == 0;
+	/* --from: what stands in the file does not count, and may be the argument that nobody gave. */
+	ps->base_name = i == 0 ? p->req->image.from : NULL;
 	if (stage_platform(p, ps, e) < 0 ||
-	    eval_global_expand(p, st->base, st->base_at, p->file->escape, st->from, &ps->base_name, e) < 0)
+	    (!ps->base_name && eval_global_expand(p, st->base, st->base_at, p->file->escape, st->from, &ps->base_name, e) < 0))
 		return -1;
 	if (!*ps->base_name) {
 		err_set(e, ERR_INPUT, "base name (%s) should not be blank", st->base);

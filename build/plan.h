@@ -132,6 +132,9 @@ int plan_violations(struct plan *p, struct err **e);
 int call_run(struct plan *p, struct build_done *ret, struct err **e);
 /* build/sched.c */
 int sched_run(struct plan *p, struct err **e);
+/* build/imageopts.c: what the command line says about the image; before its config is finished, and after. */
+void imageopts_config(const struct build_req *r, struct image *im);
+int imageopts_finish(struct plan *p, const struct base_image *base, struct image *im, struct err **e);
 /* build/result.c: the finished image of the target. */
-void result_image(struct plan *p, struct image *ret);
+int result_image(struct plan *p, struct image *ret, struct err **e);
 int result_outputs(struct plan *p, struct image *im, struct build_done *ret, struct err **e);

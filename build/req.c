@@ -51,8 +51,17 @@ static void run_opts_clear(struct run_opts *o)
 	free(o->volume);
 }
 
+static void image_opts_clear(struct image_opts *o)
+{
+	struct strs *const list[] = { &o->env, &o->unset_env, &o->unset_labels, &o->unset_annotations, &o->os_features };
+
+	for (size_t i = 0; i < countof(list); i++)
+		strs_clear(list[i]);
+}
+
 void req_clear(struct build_req *r)
 {
+	image_opts_clear(&r->image);
 	run_opts_clear(&r->run);
 	strs_clear(&r->tags);
 	strs_clear(&r->build_args);

@@ -49,6 +49,16 @@ struct run_opts {                        /* what every RUN gets beside its own f
 	struct volume *volume;
 	size_t nvolume;
 };
+struct image_opts {                      /* what the image is besides its files (build/cmd/build_image.c) */
+	const char *from;                /* instead of the image of the first FROM */
+	struct strs env;                 /* "K=V", before all that the Dockerfile says */
+	struct strs unset_env, unset_labels, unset_annotations;
+	bool drop_labels;                /* those of the base */
+	bool base_annotations;           /* those of its manifest are kept */
+	bool created_annotation, identity, omit_history;
+	const char *os_version;
+	struct strs os_features;
+};
 struct build_req {
 	const char *context;             /* PATH, URL, "-"; NULL: none given */
 	const char *file;                /* -f, or NULL */
@@ -68,6 +78,7 @@ struct build_req {
 	struct output_spec *output;
 	size_t noutput;                  /* 0: the store */
 	const char *iidfile, *iidfile_raw, *metadata_file;
+	const char *digest_file, *name_digest_file, *tag_digest_file;
 	unsigned jobs;                   /* 0: cores */
 	const char *network;             /* "default", "host", "none", "private" */
 	struct strs add_hosts;           /* "name=ip" */
@@ -75,6 +86,7 @@ struct build_req {
 	uint64_t shm_size;
 	const char *hostname;            /* or NULL */
 	struct run_opts run;
+	struct image_opts image;
 	struct secret *secret;
 	size_t nsecret;
 	struct strs ssh;                 /* "id=socket" */

@@ -27,20 +27,15 @@ static void add_layers(struct plan *p, struct pstage *ps, struct image *im)
 	free(chain);
 }
 
-void result_image(struct plan *p, struct image *ret)
+int result_image(struct plan *p, struct image *ret, struct err **e)
 {
 	struct pstage *ps = p->target;
 
 	image_copy(ret, &ps->image);
 	add_layers(p, ps, ret);
-	for (size_t i = 0; i < p->req->labels.n; i++) {
-		const char *kv = p->req->labels.v[i];
-		size_t n = strcspn(kv, "=");
-		AUTO(mem_freep) char *key = mem_strn(kv, n);
-
-		config_label_set(ret, key, kv[n] ? kv + n + 1 : "");
-	}
+	imageopts_config(p->req, ret);
 	config_finish(ret, p->req->platform || !ps->base ? &p->target_platform : &ret->platform, ps->base_history, p->epoch);
+	return imageopts_finish(p, ps->base, ret, e);
 }
 
 static int write_text(const struct app *a, const char *path, const char *text, struct err **e)
@@ -80,6 +75,47 @@ static int write_metadata(struct plan *p, const struct image *im, const struct o
 	jval_print(o, &b, 2);
 	buf_char(&b, '\n');
 	return write_text(p->app, p->req->metadata_file, b.p, e);
+}
+
+static int digest_lines(const struct strs *list, const char *digest, struct buf *names, struct buf *tagged, struct err **e)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		AUTO(buf_freep) struct buf text = BUF_MAX(8192);
+		struct ref ref = { 0 };
+
+		if (ref_parse(slice_of(list->v[i]), &ref, e) < 0)
+			return -1;
+		ref_print(&ref, &text);
+		buf_printf(names, "%s/%s@%s\n", ref.domain, ref.repo, digest);
+		buf_printf(tagged, "%s@%s\n", text.p, digest);
+		ref_clear(&ref);
+	}
+	return 0;
+}
+
+/* What scripts of kaniko read: the digest, or each name with it. */
+static int write_digests(struct plan *p, const struct digest *d, struct err **e)
+{
+	const struct build_req *r = p->req;
+	AUTO(buf_freep) struct buf plain = BUF_MAX(256);
+	AUTO(buf_freep) struct buf names = BUF_MAX(1 << 20);
+	AUTO(buf_freep) struct buf tagged = BUF_MAX(1 << 20);
+
+	if (!r->digest_file && !r->name_digest_file && !r->tag_digest_file)
+		return 0;
+	buf_str(&plain, digest_text(d).s);
+	if (digest_lines(&r->tags, plain.p, &names, &tagged, e) < 0)
+		return -1;
+	for (size_t i = 0; i < r->noutput; i++)
+		if (digest_lines(&r->output[i].names, plain.p, &names, &tagged, e) < 0)
+			return -1;
+	if (buf_ok(&names, "names", e) < 0 || buf_ok(&tagged, "names", e) < 0)
+		return -1;
+	if (r->digest_file && write_text(p->app, r->digest_file, plain.p, e) < 0)
+		return -1;
+	if (r->name_digest_file && write_text(p->app, r->name_digest_file, names.n ? names.p : "", e) < 0)
+		return -1;
+	return r->tag_digest_file ? write_text(p->app, r->tag_digest_file, tagged.n ? tagged.p : "", e) : 0;
 }
 
 static int keep_bases(struct plan *p, struct err **e)
@@ -149,6 +185,8 @@ int result_outputs(struct plan *p, struct image *im, struct build_done *ret, str
 	if (p->req->iidfile && write_text(p->app, p->req->iidfile, digest_text(&all.config).s, e) < 0)
 		return -1;
 	if (p->req->iidfile_raw && write_text(p->app, p->req->iidfile_raw, strchr(digest_text(&all.config).s, ':') + 1, e) < 0)
+		return -1;
+	if (write_digests(p, &all.manifest.digest, e) < 0)
 		return -1;
 	if (p->req->metadata_file && write_metadata(p, im, &all, e) < 0)
 		return -1;

@@ -132,6 +132,26 @@ void config_label_set(struct image *im, const char *key, const char *value)
 	jval_set_str(child(config_inner(im), "Labels", JT_OBJ), key, value);
 }
 
+void config_env_unset(struct image *im, const char *key)
+{
+	struct jval *env = child(config_inner(im), "Env", JT_ARR);
+
+	for (size_t i = jval_len(env); i-- > 0;) {
+		const char *pair = jval_str(jval_at(env, i));
+
+		if (pair && env_value(pair, key))
+			jval_remove(env, i);
+	}
+}
+
+void config_label_unset(struct image *im, const char *key)
+{
+	if (key)
+		jval_del(child(config_inner(im), "Labels", JT_OBJ), key);
+	else
+		jval_del(config_inner(im), "Labels");
+}
+
 void config_text_set(struct image *im, const char *name, const char *value)
 {
 	if (*value)

@@ -11,6 +11,8 @@ const char *config_env_get(const struct image *im, const char *key);
 size_t config_env_count(const struct image *im);
 const char *config_env_at(const struct image *im, size_t i);                        /* "K=V" */
 void config_label_set(struct image *im, const char *key, const char *value);
+void config_env_unset(struct image *im, const char *key);
+void config_label_unset(struct image *im, const char *key);                         /* NULL: all of them */
 void config_text_set(struct image *im, const char *member, const char *value);      /* User, WorkingDir, StopSignal; "" removes */
 const char *config_text(const struct image *im, const char *member);                /* "" when absent */
 void config_list_set(struct image *im, const char *member, const char *const *v, size_t n);      /* Cmd, Entrypoint, Shell, OnBuild */

@@ -4,10 +4,13 @@
 
 struct build_opts {
 	struct strs tags, build_args, build_arg_files, labels, annotations, build_contexts, no_cache_filter, outputs, add_hosts, ulimits, secrets, ssh, allow, platforms,
-		dns, dns_search, dns_options, cap_add, cap_drop, groups, mounts, volumes;
+		dns, dns_search, dns_options, cap_add, cap_drop, groups, mounts, volumes, envs, unset_envs, unset_labels, unset_annotations,
+		os_features;
 	const char *file, *target, *pull, *comp, *iidfile, *iidfile_raw, *metadata_file, *epoch, *network, *hostname, *ignorefile, *call, *provenance, *sbom;
-	enum tri http_proxy;
-	bool no_hosts, no_hostname, use_stdin;
+	const char *digest_file, *name_digest_file, *tag_digest_file;
+	const char *from, *format, *os_version;
+	enum tri http_proxy, inherit_labels, inherit_annotations, created_annotation, identity_label;
+	bool no_hosts, no_hostname, use_stdin, omit_history;
 	bool no_cache, force_comp, push, load, quiet, rewrite_timestamp;
 	int64_t level, jobs;
 	uint64_t shm_size;
@@ -18,6 +21,8 @@ extern const struct build_opts build_defaults;
 
 /* Options and the context word to a request, which borrows from them. Secrets are told to the screen, so that it never shows them. */
 int build_request(struct app *a, struct build_opts *o, const char *context, struct build_req *r, struct err **e);
+/* build_image.c; outputs are known. */
+int build_image(struct app *a, struct build_opts *o, struct build_req *r, struct err **e);
 /* build_steps.c */
 int build_steps(struct app *a, struct build_opts *o, struct build_req *r, struct err **e);
 /* --secret and --ssh (build_secret.c). */

@@ -63,33 +63,6 @@ static int build_args(struct app *a, struct build_opts *o, struct build_req *r, 
 	return 0;
 }
 
-static int labels(struct build_opts *o, struct build_req *r, struct err **e)
-{
-	for (size_t i = 0; i < o->labels.n; i++) {
-		const char *text = o->labels.v[i];
-
-		if (!*text || *text == '=')
-			return err_set(e, ERR_USAGE, "--label is '%s': the name is missing", text);
-		AUTO(mem_freep) char *pair = strchr(text, '=') ? mem_str(text) : mem_printf("%s=", text);
-		strs_add(&r->labels, pair);
-	}
-	return 0;
-}
-
-static int annotations(struct app *a, struct build_opts *o, struct build_req *r, struct err **e)
-{
-	bool kept = false;
-
-	for (size_t i = 0; i < o->annotations.n; i++)
-		if (output_annotation(o->annotations.v[i], &r->annotations, e) < 0)
-			return -1;
-	for (size_t i = 0; i < r->noutput; i++)
-		kept = kept || r->output[i].type == OUTPUT_REGISTRY || r->output[i].type == OUTPUT_OCI || r->output[i].push || r->output[i].push_by_digest;
-	if (r->annotations.n && !kept)
-		report_note(a->report, REPORT_WARNING, "--annotation has no effect: a manifest is made by --push and --output=type=oci");
-	return 0;
-}
-
 /* "NAME" or "NAME::PLATFORM"; the name is like that of an image (spec/dockerfile.md 13.2). */
 static int context_name(const char *text, size_t n, struct err **e)
 {
@@ -235,8 +208,8 @@ int build_request(struct app *a, struct build_opts *o, const char *context, stru
 		strs_add(&r->tags, o->tags.v[i]);
 	for (size_t i = 0; i < o->no_cache_filter.n; i++)
 		strs_add(&r->no_cache_filter, o->no_cache_filter.v[i]);
-	if (build_args(a, o, r, e) < 0 || labels(o, r, e) < 0 || contexts(o, r, e) < 0 || build_steps(a, o, r, e) < 0 || platform(o, r, e) < 0 ||
-	    call(o, r, e) < 0 || outputs(o, r, e) < 0 || annotations(a, o, r, e) < 0 || output_check(r, e) < 0)
+	if (build_args(a, o, r, e) < 0 || contexts(o, r, e) < 0 || build_steps(a, o, r, e) < 0 || platform(o, r, e) < 0 ||
+	    call(o, r, e) < 0 || outputs(o, r, e) < 0 || build_image(a, o, r, e) < 0 || output_check(r, e) < 0)
 		return -1;
 	notes(a, o);
 	return 0;

@@ -266,7 +266,7 @@ static int check_one(const struct build_req *r, const struct output_spec *o, str
 		err_set(e, ERR_USAGE, "a manifest of docker's form cannot hold layers compressed with %s", c->name);
 		return err_hint(e, "use --compression=gzip, or leave out oci-mediatypes=false");
 	}
-	if (row->image && o->docker_types && (o->annotations.n || r->annotations.n)) {
+	if (row->image && o->docker_types && (o->annotations.n || r->annotations.n || r->image.base_annotations || r->image.created_annotation)) {
 		err_set(e, ERR_USAGE, "a manifest of docker's form holds no annotations");
 		return err_hint(e, "leave out oci-mediatypes=false");
 	}

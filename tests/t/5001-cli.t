@@ -99,11 +99,11 @@ unlike "$out" 'did you mean' "is like no word"
 quiet=(--rm --force-rm=false --layers=false --compress --disable-content-trust --provenance=false --sbom=false --builder x --http-proxy=false)
 status 0 "options that ask for what happens anyway" "$KILN" build -q "${quiet[@]}" "$T/meta"
 like "$out" '^sha256:[0-9a-f]{64}$' "are taken in silence"
-for o in --memory=1g --cpu-shares=5 --security-opt=label=disable --cache-from=type=gha --dns=1.1.1.1 --isolation=oci --provenance=mode=max --format=docker; do
+for o in --memory=1g --cpu-shares=5 --security-opt=label=disable --cache-from=type=gha --runtime=crun --isolation=oci --provenance=mode=max --layer-label=a=b; do
     status 0 "$o" "$KILN" build "$o" "$T/meta"
     like "$out" "^warning: ${o%%=*} has no effect: " "is taken with a warning"
 done
-for o in --squash --env=A=1 --volume=/a:/b --device=/dev/x --timestamp=0; do
+for o in --sign-by=me --cpp-flag=-DA --policy=x --device=/dev/x --decryption-key=k; do
     status 125 "$o" "$KILN" build "$o" "$T/meta"
     like "$out" "${o%%=*} is not supported: " "is refused with the reason"
 done

@@ -102,6 +102,57 @@ out=$(echo from-outside | "$KILN" build --progress=plain --no-cache "$T/o" 2>&1)
 is "$(said)" end "5 a step reads nothing"
 out=$(echo from-outside | "$KILN" build --progress=plain --no-cache --stdin "$T/o" 2>&1)
 is "$(said | paste -sd' ')" "from-outside end" "5 --stdin"
-wrong "5 --stdin, which is the context" "standard input" --stdin -f - 
+wrong "5 --stdin, which is the context" "standard input" --stdin -f -
+# ---- 2, 3: what the image is besides its files
+dockerfile base <<'EOT'
+FROM busybox:1.35
+LABEL keep=1 drop=2
+ENV INHERITED=yes OVER=base
+EOT
+kb base -t "127.0.0.1:$port/base:1" --annotation a.one=1 --annotation a.two=2 --push >/dev/null || diag "$out"
+printf 'ARG BASE\nFROM $BASE AS first\nENV OVER=file\nLABEL own=3 drop=file\nRUN echo "$GIVEN $OVER $TAKEN"\nFROM first\nLABEL more=4\n' | dockerfile i
+base=127.0.0.1:$port/base:1
+inner() { raw i | json - "d['config'].get('$1')"; }
+TAKEN=environment made "2 --from, --env" i --from "$base" --env GIVEN=1 --env OVER=option --env TAKEN --env NOWHERE --unsetenv INHERITED
+is "$(said)" "1 file environment" "2 --env: before what the file says"
+is "$(inner Env | json - 'sorted(x for x in d if not x.startswith("PATH"))')" '["GIVEN=1", "OVER=file", "TAKEN=environment"]' "2 --env is kept, --unsetenv is not" || inner Env
+is "$(inner Labels)" '{"drop": "file", "keep": "1", "more": "4", "own": "3"}' "3 labels of the base"
+kb i --from "$base" --env GIVEN=1 --env OVER=option --env TAKEN=environment >/dev/null
+is "$(grep -c ' cached$' <<<"$out")" 1 "2 --unsetenv runs nothing again" || diag "$out"
+kb i --from "$base" --env GIVEN=2 >/dev/null
+is "$(grep -c ' cached$' <<<"$out")" 0 "2 --env is in the key"
+made "3 --unsetlabel" i --from "$base" --unsetlabel keep --unsetlabel drop --label own=option
+is "$(inner Labels)" '{"more": "4", "own": "option"}' "3 --unsetlabel: nothing of that name is taken over; --label comes last"
+made "3 --inherit-labels" i --from "$base" --inherit-labels=false --identity-label
+is "$(inner Labels | json - '[sorted(d), len(d["io.kiln.version"]) > 2]')" '[["io.kiln.version", "more"], true]' "3 --inherit-labels=false: not even of the stage before; --identity-label"
+made "3 --omit-history" i --from "$base" --omit-history --os-version 10.0.1 --os-feature win32k --os-feature more
+is "$(raw i | json - '["history" in d, d["os.version"], d["os.features"], len(d["rootfs"]["diff_ids"])]')" '[false, "10.0.1", ["win32k", "more"], 2]' "3, 6 --omit-history, --os-version, --os-feature"
+wrong "2 --env without a name" "the name is missing" --env =x
+
+# ---- 3: manifests
+manifest() { skopeo inspect --raw "oci-archive:$T/i.oci"; }
+made "3 --annotation" i --from "$base" --annotation a.two=own
+is "$(manifest | json - 'd["annotations"]')" '{"a.two": "own"}' "3 annotations of the base stay with it, as BuildKit has it"
+made "3 --inherit-annotations" i --pull --from "$base" --inherit-annotations --annotation a.two=own --annotation manifest:a.three=3
+is "$(manifest | json - 'd["annotations"]')" '{"a.one": "1", "a.three": "3", "a.two": "own"}' "3 --inherit-annotations: with them"
+made "3 --unsetannotation" i --pull --from "$base" --inherit-annotations --unsetannotation a.one --created-annotation --build-arg SOURCE_DATE_EPOCH=0
+is "$(manifest | json - 'd["annotations"]')" '{"a.two": "2", "org.opencontainers.image.created": "1970-01-01T00:00:00Z"}' "3 --unsetannotation, --created-annotation"
+kb i --from busybox:1.35 --created-annotation
+like "$out" "warning: --created-annotation has no effect: a manifest" "3 the store has no manifest"
+wrong "3 index: annotations" "without an index" --annotation index:a=b
+wrong "3 a digest of nothing" "the store keeps no manifest" --digest-file "$T/digest"
+kb i --from busybox:1.35 -t "127.0.0.1:$port/d/i:v1" -t "127.0.0.1:$port/d/j" --push --digest-file "$T/digest" --image-name-with-digest-file "$T/names" \
+    --image-name-tag-with-digest-file "$T/tags" --iidfile "$T/iid" --iidfile-raw "$T/raw"
+d=$(skopeo inspect --raw --tls-verify=false "docker://127.0.0.1:$port/d/i:v1" | sha256sum | cut -d' ' -f1)
+is "$(cat "$T/digest")" "sha256:$d" "3 --digest-file"
+is "$(cat "$T/names")" "127.0.0.1:$port/d/i@sha256:$d"$'\n'"127.0.0.1:$port/d/j@sha256:$d" "3 --image-name-with-digest-file"
+is "$(cat "$T/tags")" "127.0.0.1:$port/d/i:v1@sha256:$d"$'\n'"127.0.0.1:$port/d/j:latest@sha256:$d" "3 --image-name-tag-with-digest-file"
+is "$(cat "$T/iid")" "sha256:$(cat "$T/raw")" "3 --iidfile, --iidfile-raw"
+types() { skopeo inspect --raw --tls-verify=false "docker://127.0.0.1:$port/d/i:v1" | json - '[d["mediaType"], d["config"]["mediaType"], sorted({l["mediaType"] for l in d["layers"]})]'; }
+kb i --from busybox:1.35 -t "127.0.0.1:$port/d/i:v1" --push --format docker >/dev/null
+is "$(types)" '["application/vnd.docker.distribution.manifest.v2+json", "application/vnd.docker.container.image.v1+json", ["application/vnd.docker.image.rootfs.diff.tar.gzip"]]' "3 --format=docker"
+kb i --from busybox:1.35 -t "127.0.0.1:$port/d/i:v1" --push --format oci --disable-compression --force-compression || diag "$out"
+is "$(types)" '["application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.config.v1+json", ["application/vnd.oci.image.layer.v1.tar"]]' "3, 4 --format=oci, --disable-compression, --force-compression"
+wrong "3 --format=docker cannot hold zstd" "cannot hold layers compressed with zstd" --format docker --compression zstd --push -t x
 registry_down
 done_testing
