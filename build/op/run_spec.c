@@ -108,6 +108,17 @@ static void spec_options(const struct run_opts *o, struct run_spec *spec)
 	spec->cap_drop = o->cap_drop;
 }
 
+/* Is the variable among those of v? Of two with one name a program may see either. */
+static bool set_again(const char *pair, const char *const *v, size_t n)
+{
+	size_t len = strcspn(pair, "=");
+
+	for (size_t i = 0; i < n; i++)
+		if (strncmp(v[i], pair, len + 1) == 0)
+			return true;
+	return false;
+}
+
 int run_spec_of(struct run *r, struct buf *out, struct err **e)
 {
 	struct step *s = r->s;
@@ -133,9 +144,12 @@ int run_spec_of(struct run *r, struct buf *out, struct err **e)
 	for (size_t i = 0; i < r->argc; i++)
 		strs_add(&argv, r->argv[i]);
 	for (size_t i = 0; i < r->nenv; i++)
-		strs_add(&env, r->env[i]);
+		if (!set_again(r->env[i], r->extra, r->nextra))
+			strs_add(&env, r->env[i]);
+	size_t open = env.n;
 	for (size_t i = 0; i < r->nextra; i++)
-		strs_add(&env, r->extra[i]);
+		if (!set_again(r->extra[i], r->extra + i + 1, r->nextra - i - 1))
+			strs_add(&env, r->extra[i]);
 	spec.hosts = (char **)strs_null(&hosts);
 	spec.env = (char **)strs_null(&env);
 	spec.argv = (char **)strs_null(&argv);
@@ -148,7 +162,7 @@ int run_spec_of(struct run *r, struct buf *out, struct err **e)
 		rc = buf_ok(out, "a step's description", e);
 	}
 	free(spec.mount);
-	for (size_t i = r->nenv; i < env.n; i++)
+	for (size_t i = open; i < env.n; i++)
 		mem_wipe(env.v[i], strlen(env.v[i]));
 	strs_clear(&hosts);
 	strs_clear(&env);

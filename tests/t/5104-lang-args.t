@@ -109,6 +109,22 @@ for k in range(4400): print("ENV", *[f"E{i}=2" for i in range(k * 10, k * 10 + 1
 out=$(timeout 5 "$KILN" build --progress=plain -o "type=oci,dest=$T/manyenv.oci" "$T/manyenv" 2>&1) || diag "$out"
 is "$(raw manyenv | json - '[len(d["config"]["Env"]), d["config"]["Env"][1], d["config"]["Env"][-1]]')" '[44001, "E0=2", "E43999=2"]' "7.1 very many are set in no time"
 
+# ---- 4.7 the environment of RUN, in order, without a shell
+printf 'FROM busybox:1.35\n' | dockerfile order
+made "a base" order
+altered order 'd["config"]["Env"] = ["B=1", "C=2"]'
+dockerfile order <<'EOT'
+FROM base
+ARG Z=1 B=3
+ENV A=x
+RUN --mount=type=secret,id=s,env=A --mount=type=secret,id=s,env=http_proxy ["/bin/cat", "/proc/self/environ"]
+EOT
+printf 's' >"$T/s"
+made "4.7 the environment" order --build-context base="oci-layout://$T/order.layout:1" --secret id=s,src="$T/s" --http-proxy=false --build-arg http_proxy=p
+is "$(said)" 'C=2\x00PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\x00Z=1\x00B=3\x00HTTP_PROXY=p\x00A=s\x00http_proxy=s\x00HOME=/root\x00' \
+    "4.7 in order, with PATH and HOME; secrets last, and each name once"
+is "$(envs order)" 'B=1 C=2 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin A=x' "4.7 the image gets a PATH"
+
 # ---- 3: operators, in values, paths and COPY documents
 dockerfile expand <<'EOT'
 FROM scratch
