@@ -345,6 +345,7 @@ struct read_call {
 	struct app *a;
 	const char *path, *ref, *tmp;
 	const struct platform *platform;
+	bool lone;
 };
 
 static int read_child(void *arg, struct job_self *self, struct buf *out, struct err **e)
@@ -358,7 +359,7 @@ static int read_child(void *arg, struct job_self *self, struct buf *out, struct 
 	size_t n = 0;
 	AUTO(fd_closep) int dir = at_open_store(store_fd(p->a->store), p->tmp, O_RDONLY | O_DIRECTORY, 0, e);
 
-	if (dir < 0 || archive_read(p->path, 0, dir, p->ref, p->platform, &calls, &found, &n, e) < 0)
+	if (dir < 0 || archive_read(p->path, 0, dir, p->ref, p->platform, p->lone, &calls, &found, &n, e) < 0)
 		return -1;
 	wire_put_u32(out, (uint32_t)n);
 	for (size_t i = 0; i < n; i++) {
@@ -401,7 +402,7 @@ static int keep_found(struct app *a, struct wire *w, struct strs *ret_names, str
 	return rc;
 }
 
-int imagestore_read(struct app *a, const char *path, const char *ref, const struct platform *p, struct strs *ret_names, struct err **e)
+int imagestore_read(struct app *a, const char *path, const char *ref, const struct platform *p, bool lone, struct strs *ret_names, struct err **e)
 {
 	AUTO(buf_freep) struct buf answer = BUF_MAX(JOB_MAX);
 	AUTO(buf_freep) struct buf call = BUF_MAX(64);
@@ -409,7 +410,7 @@ int imagestore_read(struct app *a, const char *path, const char *ref, const stru
 
 	if (app_store(a, e) < 0 || store_tmp(a->store, tmp, e) < 0)
 		return -1;
-	struct read_call rc = { .a = a, .path = path, .ref = ref, .tmp = tmp, .platform = p };
+	struct read_call rc = { .a = a, .path = path, .ref = ref, .tmp = tmp, .platform = p, .lone = lone };
 	struct arrival r = { .a = a, .id = a->next_id++, .tmp = tmp, .idle = true };
 
 	work_call_put(&call, read_child, &rc);

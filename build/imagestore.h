@@ -39,8 +39,8 @@ int imagestore_push(struct app *a, struct image *im, const struct digest *keep_m
 		    const struct transfer_opts *o, struct descriptor *ret_manifest, struct err **e);
 /* Make sure that every layer is unpacked for the map in force; its directories come back ROOT-relative, bottom first. */
 int imagestore_unpack(struct app *a, const struct image *im, struct strs *ret_dirs, struct err **e);
-/* OCI layout / docker archive / tar on stdin ("-"): into the store, named by what it says (or by ref). */
-int imagestore_read(struct app *a, const char *path, const char *ref, const struct platform *p, struct strs *ret_names, struct err **e);
+/* OCI layout / docker archive / tar on stdin ("-"): into the store, named by what it says (or by ref). ref, p and lone as for archive_read(). */
+int imagestore_read(struct app *a, const char *path, const char *ref, const struct platform *p, bool lone, struct strs *ret_names, struct err **e);
 /* type=local and type=tar: the merged tree. dest "-" is stdout for tar. epoch INT64_MIN: none. */
 int imagestore_export_tree(struct app *a, const struct image *im, enum output_type type, const char *dest, bool mode_delete, int64_t epoch,
 			   struct err **e);

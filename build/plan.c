@@ -52,19 +52,22 @@ static void base_keys(struct base_image *b, const struct platform *pf)
 	}
 }
 
-/* oci-layout://DIR[:TAG]: loaded into the store under a name of its own. */
+/* oci-layout://DIR[:TAG][@DIGEST]: loaded into the store under a name of its own. */
 static int layout_image(struct plan *p, const char *spec, const struct platform *pf, struct base_image *b, struct err **e)
 {
 	AUTO(mem_freep) char *path = mem_str(spec + strlen("oci-layout://"));
 	struct strs names = { 0 };
 	struct name_record r = { 0 };
-	char *tag = strrchr(path, ':');
+	char *digest = strstr(path, "@sha256:"), *tag;
 
+	if (digest)
+		*digest++ = '\0';
+	tag = strrchr(path, ':');
 	if (tag && !strchr(tag, '/'))
 		*tag++ = '\0';
 	else
 		tag = NULL;
-	int rc = imagestore_read(p->app, path, tag, pf, &names, e);
+	int rc = imagestore_read(p->app, path, digest ? digest : tag, pf, true, &names, e);
 	if (rc == 0 && names.n == 0)
 		rc = err_set(e, ERR_SOURCE, "'%s' holds no image for %s", spec, platform_text(pf).s);
 	if (rc == 0)
@@ -146,13 +149,13 @@ static int stage_platform(struct plan *p, struct pstage *ps, struct err **e)
 	if (eval_global_expand(p, st->platform, st->platform_at, p->file->escape, st->from, &text, e) < 0)
 		return -1;
 	if (!*text) {
-		err_set(e, ERR_INPUT, "empty platform value from expression %s", st->platform);
+		err_set(e, ERR_INPUT, "empty platform value from expression %s%s", st->platform, lint_meant(p, st->platform));
 		return stage_error(p, st, st->platform_at, e);
 	}
 	if (platform_parse(slice_of(text), &ps->platform, e) == 0)
 		return 0;
 	err_kind_set(e, ERR_INPUT);
-	err_wrap(e, "failed to parse platform %s", text);
+	err_wrap(e, "failed to parse platform %s%s", text, lint_meant(p, st->platform));
 	return stage_error(p, st, st->platform_at, e);
 }
 
@@ -194,7 +197,7 @@ static int stage_init(struct plan *p, size_t i, struct err **e)
 	    (!ps->base_name && eval_global_expand(p, st->base, st->base_at, p->file->escape, st->from, &ps->base_name, e) < 0))
 		return -1;
 	if (!*ps->base_name) {
-		err_set(e, ERR_INPUT, "base name (%s) should not be blank", st->base);
+		err_set(e, ERR_INPUT, "base name (%s) should not be blank%s", st->base, lint_meant(p, st->base));
 		return stage_error(p, st, st->base_at, e);
 	}
 	if (st->name && plan_named_context(p, st->name, &ps->platform) && strcmp(st->name, "scratch") != 0 && strcmp(st->name, "context") != 0) {

@@ -25,8 +25,8 @@ struct archive_found {
 	char *media_type;
 	struct digest manifest_digest;
 };
-/* Whatever it is (OCI directory, OCI tar, docker archive, each tar also compressed): all images in it that fit the platform. layers are
- * placed in dir. ref: NULL, or which one ("name:tag" or ref.name). */
-int archive_read(const char *path, int stdin_fd, int dir, const char *ref, const struct platform *p, const struct transfer_calls *c,
+/* Whatever it is (OCI directory, OCI tar, docker archive, each tar also compressed): all images in it that fit the platform; with `lone` an
+ * image without company, whatever it fits. layers are placed in dir. ref: NULL, or which one ("name:tag", ref.name, "sha256:..."). */
+int archive_read(const char *path, int stdin_fd, int dir, const char *ref, const struct platform *p, bool lone, const struct transfer_calls *c,
 		 struct archive_found **ret, size_t *n, struct err **e);
 void archive_found_free(struct archive_found *f, size_t n);

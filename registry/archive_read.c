@@ -22,10 +22,12 @@ struct reader {
 	const char *ref;                 /* as asked for; NULL */
 	char *full;                      /* the same, normalised; NULL when it is no reference */
 	const struct platform *platform;
+	bool any;                        /* of any other one */
 	const struct transfer_calls *c;
 	struct archive_found *found;
 	size_t n, cap;
 	size_t others;                   /* images for other platforms */
+	struct digest other;             /* the last of them: it may have several names */
 	struct digest *told;             /* blobs that were handed over: each once, whoever shares it */
 	size_t ntold, told_cap;
 };
@@ -186,6 +188,11 @@ static int layout_image(struct reader *r, const struct descriptor *d, const char
 	return 0;
 }
 
+static bool fits(const struct reader *r, const struct platform *p)
+{
+	return !r->platform || r->any || !p || platform_rank(r->platform, p) > 0;
+}
+
 /* What an entry of index.json is called: containerd's annotation, else ref.name when it is a whole reference. */
 static char *entry_name(const struct jval *entry)
 {
@@ -199,9 +206,11 @@ static char *entry_name(const struct jval *entry)
 	return name;
 }
 
-static bool chosen(const struct reader *r, const char *name, const char *ref_name)
+static bool chosen(const struct reader *r, const struct descriptor *d, const char *name)
 {
-	if (!r->ref)
+	const char *ref_name = d->ref_name;
+
+	if (!r->ref || strcmp(digest_text(&d->digest).s, r->ref) == 0)
 		return true;
 	return (name && r->full && strcmp(name, r->full) == 0) || (ref_name && strcmp(ref_name, r->ref) == 0);
 }
@@ -225,16 +234,21 @@ static int read_layout(struct reader *r, struct err **e)
 
 		/* Other things (signatures, caches of builders) lie in layouts too. */
 		bool image = strstr(d->media_type, "oci.image.") || strstr(d->media_type, "docker.distribution.");
-		if (!image || !chosen(r, name, d->ref_name))
+		if (!image || !chosen(r, d, name))
 			continue;
-		if (r->platform && *d->platform.os && platform_rank(r->platform, &d->platform) == 0) {
-			r->others++;
+		if (!fits(r, *d->platform.os ? &d->platform : NULL)) {
+			r->others += !digest_equal(&r->other, &d->digest);
+			r->other = d->digest;
 			continue;
 		}
 		if (layout_image(r, d, name, e) < 0)
 			return -1;
 	}
-	return 0;
+	/* One of an index, by its digest. */
+	struct descriptor inner = { .size = -1 };
+	snprintf(inner.media_type, sizeof(inner.media_type), "%s", manifest_media_type(DOC_MANIFEST, false));
+	bool pinned = r->n == 0 && r->others == 0 && r->ref && digest_parse(slice_of(r->ref), &inner.digest, ERR_SOURCE, NULL) == 0;
+	return pinned ? layout_image(r, &inner, NULL, e) : 0;
 }
 
 /* ---- docker archive */
@@ -314,10 +328,10 @@ static int docker_image(struct reader *r, const struct jval *item, struct archiv
 		if (name)
 			add_name(f, name);
 	}
-	bool fits = !r->ref;
+	bool wanted = !r->ref;
 	for (size_t i = 0; i < f->nname; i++)
-		fits = fits || (r->full && strcmp(f->name[i], r->full) == 0);
-	if (!fits)
+		wanted = wanted || (r->full && strcmp(f->name[i], r->full) == 0);
+	if (!wanted)
 		return 1;
 	int rc = tree_doc(r->t, path, &f->config, e);
 	if (rc == TREE_MISS)
@@ -325,7 +339,7 @@ static int docker_image(struct reader *r, const struct jval *item, struct archiv
 	if (rc < 0 || jdoc_parse(buf_view(&f->config), path, &im.config, e) < 0)
 		return -1;
 	config_platform(im.config, &im.platform);
-	if (r->platform && platform_rank(r->platform, &im.platform) == 0) {
+	if (!fits(r, &im.platform)) {
 		r->others++;
 		return 1;
 	}
@@ -386,7 +400,7 @@ static int open_tree(const char *path, int stdin_fd, int dir, const struct trans
 	return tree_open_tar(plain, dir, c, ret, e);
 }
 
-static int read_images(struct reader *r, struct err **e)
+static int read_images(struct reader *r, bool lone, struct err **e)
 {
 	bool layout = tree_has(r->t, "oci-layout") && tree_has(r->t, "index.json");
 	bool docker = tree_has(r->t, "manifest.json");
@@ -395,10 +409,13 @@ static int read_images(struct reader *r, struct err **e)
 		err_set(e, ERR_SOURCE, "there is neither 'oci-layout' with 'index.json' nor 'manifest.json' in it");
 		return err_hint(e, "OCI directories, OCI tars and docker archives are understood");
 	}
-	if ((layout ? read_layout(r, e) : read_docker(r, e)) < 0)
-		return -1;
-	if (r->n > 0)
-		return 0;
+	do {
+		r->any = lone && r->others == 1;
+		if ((layout ? read_layout(r, e) : read_docker(r, e)) < 0)
+			return -1;
+		if (r->n > 0)
+			return 0;
+	} while (lone && r->others == 1 && !r->any);
 	if (r->others)
 		return err_set(e, ERR_SOURCE, "it has %zu image(s), none for %s", r->others, platform_text(r->platform).s);
 	if (r->ref)
@@ -406,7 +423,7 @@ static int read_images(struct reader *r, struct err **e)
 	return err_set(e, ERR_SOURCE, "it has no image");
 }
 
-int archive_read(const char *path, int stdin_fd, int dir, const char *ref, const struct platform *p, const struct transfer_calls *c,
+int archive_read(const char *path, int stdin_fd, int dir, const char *ref, const struct platform *p, bool lone, const struct transfer_calls *c,
 		 struct archive_found **ret, size_t *n, struct err **e)
 {
 	AUTO(tree_freep) struct tree *t = NULL;
@@ -416,7 +433,7 @@ int archive_read(const char *path, int stdin_fd, int dir, const char *ref, const
 	if (open_tree(path, stdin_fd, dir, c, &t, e) < 0)
 		return err_wrap(e, "cannot read the archive '%s'", path);
 	r.t = t;
-	int rc = read_images(&r, e);
+	int rc = read_images(&r, lone, e);
 	free(r.told);
 	if (rc < 0) {
 		archive_found_free(r.found, r.n);

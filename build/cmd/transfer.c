@@ -314,7 +314,7 @@ static int load_main(struct app *a, void *opts, struct strs *pos, struct err **e
 		return err_set(e, ERR_USAGE, "an archive is not read from a terminal: give a file with -i");
 	if (o->quiet)
 		ui_quiet(a->report);
-	if (imagestore_read(a, path, o->ref, &p, &names, e) < 0)
+	if (imagestore_read(a, path, o->ref, &p, !o->platform, &names, e) < 0)
 		return -1;
 	for (size_t i = 0; i < names.n; i++) {
 		jval_add_str(json, names.v[i]);

@@ -497,6 +497,19 @@ made "5.2, 13.2 NAME::PLATFORM" plat "${by[@]}" --platform linux/amd64
 is "$(cat <(file plat base) <(file plat stage) <(file plat copied))" arm64arm64any "13.2 is preferred where the platform is that one"
 made "13.2 for the target" plat "${by[@]}" --platform linux/amd64 --build-context pf/it::linux/x86_64="$T/pf/amd64"
 is "$(file plat copied)" amd64 "13.2 whatever the order"
+# 5.4, 13.2 the only image of a layout, whatever its platform; one by its digest
+dockerfile lay <<<$'FROM scratch\nCOPY Dockerfile /d'
+ok "an image of another platform" "$KILN" build --platform linux/arm64 -o "type=oci,dest=$T/arm.tar" "$T/lay"
+mkdir "$T/arm"
+tar -xf "$T/arm.tar" -C "$T/arm"
+pin=$(json "$T/arm/index.json" 'd["manifests"][0]["digest"]')
+dockerfile onarm <<<$'FROM base\nENV A=1'
+made "5.4 a base of another platform" onarm --build-context base="oci-layout://$T/arm"
+like "$out" 'InvalidBaseImagePlatform.*"linux/arm64", expected "linux/amd64"|linux/arm64' "5.4 is told"
+is "$(raw onarm | json - 'd["architecture"]')" arm64 "5.5 and gives the image its platform"
+made "13.2 oci-layout://DIR@DIGEST" onarm --build-context base="oci-layout://$T/arm@$pin"
+made "13.2 oci-layout://DIR:TAG@DIGEST" onarm --build-context base="oci-layout://$T/arm:any@$pin"
+refused "13.2 a digest that the layout has not" 'is not in the archive' --build-context base="oci-layout://$T/arm@sha256:$(printf %064d 1)" <<<'FROM base'
 # 19.1 what may have been meant
 refused "19.1 a named context with a letter wrong" "did you mean the context 'source'" --build-context "source=$T/named" <<<$'FROM scratch\nCOPY --from=sorce / /'
 refused "19.1 a stage" "did you mean the stage 'source'" --build-context "soorces=$T/named" <<<$'FROM scratch AS source\nFROM scratch\nCOPY --from=sorce / /'

@@ -132,7 +132,8 @@ static char *at_top(const char *name)
 	return mem_printf("%s/%s", w.top, name);
 }
 
-static int read_it(const char *path, const char *ref, const char *arch, struct archive_found **f, size_t *n, size_t *blobs, struct err **e)
+static int read_for(const char *path, const char *ref, const char *arch, bool lone, struct archive_found **f, size_t *n, size_t *blobs,
+		    struct err **e)
 {
 	struct transfer_calls c = { .arg = blobs, .have = have_none, .blob = on_blob };
 	struct platform p = { .os = "linux" };
@@ -143,7 +144,12 @@ static int read_it(const char *path, const char *ref, const char *arch, struct a
 		return -1;
 	AUTO(fd_closep) int dir = at_open_store(w.root, "in", O_RDONLY | O_DIRECTORY, 0, e);
 	*blobs = 0;
-	return archive_read(path, 0, dir, ref, &p, &c, f, n, e);
+	return archive_read(path, 0, dir, ref, &p, lone, &c, f, n, e);
+}
+
+static int read_it(const char *path, const char *ref, const char *arch, struct archive_found **f, size_t *n, size_t *blobs, struct err **e)
+{
+	return read_for(path, ref, arch, false, f, n, blobs, e);
 }
 
 static bool layers_there(void)
@@ -190,7 +196,9 @@ static void round_trip(enum archive_form form, const char *file, const char *wha
 	ok(read_it(path, "third", "amd64", &f, &n, &blobs, &e) < 0 && strstr(err_cause(e), "no image called"), "%s: or not", what);
 	err_free(take(&e));
 	ok(read_it(path, NULL, "arm64", &f, &n, &blobs, &e) < 0 && strstr(err_cause(e), "none for linux/arm64"), "%s: nor for another platform", what);
-	err_free(e);
+	err_free(take(&e));
+	ok(read_for(path, NULL, "arm64", true, &f, &n, &blobs, &e) == 0 && n == 1, "%s: but for the one image that is there", what);
+	archive_found_free(f, n);
 }
 
 static void written_again(void)
