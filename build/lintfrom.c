@@ -70,6 +70,39 @@ static void lint_platform(struct plan *p, const struct pstage *ps)
 	}
 }
 
+/* ---- what an unknown variable of a FROM line was meant to be */
+
+struct meant {
+	struct plan *p;
+	const char *near;
+};
+
+static const char *meant_get(void *arg, struct slice name)
+{
+	struct meant *m = arg;
+	struct var *v = vars_find(&m->p->global, name);
+
+	return v ? v->value : NULL;
+}
+
+static void meant_seen(void *arg, struct slice name, bool found)
+{
+	struct meant *m = arg;
+
+	if (!found && !m->near)
+		m->near = vars_near(&m->p->global, name);
+}
+
+const char *lint_meant(struct plan *p, const char *text)
+{
+	struct meant m = { .p = p };
+	struct expand x = { .escape = p->file->escape, .get = meant_get, .seen = meant_seen, .arg = &m };
+	AUTO(buf_freep) struct buf b = BUF_MAX(1 << 20);
+
+	(void)expand_word(&x, slice_of(text), &b, NULL);
+	return m.near ? arena_printf(&p->arena, " (did you mean %s?)", m.near) : "";
+}
+
 /* ---- the base with defaults only */
 
 static const char *default_get(void *arg, struct slice name)

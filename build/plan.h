@@ -111,6 +111,8 @@ int epoch_find(struct plan *p, struct err **e);
 
 /* build/lintfrom.c: findings of FROM lines. */
 void lint_from(struct plan *p);
+/* " (did you mean X?)" for the text of a FROM line with a variable that nothing sets, or "" (5.1). */
+const char *lint_meant(struct plan *p, const char *text);
 void lint_build_args(const struct plan *p);
 void lint_base(struct plan *p, const struct pstage *ps);
 

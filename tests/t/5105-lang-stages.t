@@ -101,7 +101,10 @@ refused "13.2 itself: COPY" 'circular dependency' --build-context it=target:b <<
 refused "13.2 itself" 'needs to be defined before' --build-context b=target:b <<<$'FROM scratch AS b'
 refused "5.1 a stage name" 'invalid name for build stage' <<<$'FROM scratch AS 1a'
 refused "5.1 that is no repository name" 'invalid context name' <<<$'FROM scratch AS a.'
-refused "5.1 an empty platform" 'empty platform value' <<<$'FROM --platform=$NO scratch'
+refused "5.1 an empty platform" 'empty platform value from expression \$NO$' <<<$'FROM --platform=$NO scratch'
+refused "5.1 of a variable that is nearly there" 'empty platform value .*did you mean BUILDPLATFORM' <<<$'FROM --platform=$BUILDPLATFROM scratch'
+refused "5.1 in a platform" 'failed to parse platform linux/ .*did you mean TARGETARCH' <<<$'FROM --platform=linux/$TARGETARHC scratch'
+refused "5.1 in a base name" 'should not be blank .*did you mean IMAGE' <<<$'ARG IMAGE=busybox:1.35\nFROM $IMGE'
 refused "5.8 a number is no target" 'target stage "0" could not be found' --target 0 <<<$'FROM scratch\nFROM scratch'
 refused "5.8 a name that is nearly there" 'did you mean build' --target buidl <<<$'FROM scratch AS build'
 
