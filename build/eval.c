@@ -9,6 +9,7 @@
 #include "parser/expand.h"
 #include "parser/flags.h"
 #include "parser/ignore.h"
+#include "registry/hide.h"
 
 const char *eval_get(const struct eval *ev, const char *name)
 {
@@ -260,9 +261,18 @@ const char *eval_path(struct eval *ev, const char *text)
 
 /* ---- history and steps */
 
+/* An image is for others: nobody's password is in its history (spec/threats.md S8). */
+static void history_add(struct eval *ev, const char *created_by, bool empty_layer)
+{
+	AUTO(buf_freep) struct buf line = BUF_MAX(UINT32_MAX);
+
+	hide_credentials(slice_of(created_by), &line);
+	config_history(ev->image, line.p ? line.p : "", INT64_MIN, empty_layer);
+}
+
 void eval_history(struct eval *ev, const char *created_by)
 {
-	config_history(ev->image, created_by, INT64_MIN, true);
+	history_add(ev, created_by, true);
 }
 
 struct step *eval_step(struct eval *ev, const struct instr *in, const char *created_by, void *data)
@@ -272,7 +282,7 @@ struct step *eval_step(struct eval *ev, const struct instr *in, const char *crea
 	struct step *s = arena_alloc(&p->arena, sizeof(*s));
 	AUTO(buf_freep) struct buf cwd = BUF_MAX(1 << 20);
 
-	config_history(ev->image, created_by, INT64_MIN, false);
+	history_add(ev, created_by, false);
 	s->op = op_table[in->id];
 	s->in = in;
 	s->plan = p;

@@ -5,6 +5,7 @@
 #include "build/trees.h"
 #include "build/ui/ui.h"
 #include "build/work.h"
+#include "registry/hide.h"
 
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -179,8 +180,11 @@ static void print_error(const struct err *e)
 {
 	AUTO(buf_freep) struct buf out = BUF_MAX(1 << 20);
 
+	AUTO(buf_freep) struct buf text = BUF_MAX(1 << 20);
+
+	err_print(e, &text);
 	buf_str(&out, "error: ");
-	err_print(e, &out);
+	hide_credentials(buf_view(&text), &out);
 	fd_write_all(STDERR_FILENO, out.p, out.n, NULL);
 }
 

@@ -1,4 +1,4 @@
-/* build/ui/redact.c - known secrets never reach the screen.
+/* build/ui/redact.c - known secrets, and what looks like one, never reach the screen.
  *
  * Patterns are the lines of a secret (6 bytes or more), each also percent-encoded and in base64, and the base64 form of the whole.
  * Output is looked at line by line, so a secret that comes in two writes is found too.
@@ -6,6 +6,7 @@
 #include "build/ui/redact.h"
 #include "base/mem.h"
 #include "registry/base64.h"
+#include "registry/hide.h"
 
 enum { PATTERN_MIN = 6, PATTERN_MAX = 1 << 20 };
 
@@ -55,6 +56,30 @@ static void add_percent(struct redact *r, struct slice s)
 	buf_free(&b);
 }
 
+/* As it is shown: escaped for people, or in JSON (without the quotes). */
+static void add_shown(struct redact *r, struct slice s)
+{
+	struct buf escaped = BUF_MAX(PATTERN_MAX), json = BUF_MAX(PATTERN_MAX);
+
+	buf_escaped(&escaped, s, PATTERN_MAX);
+	if (!slice_equal(buf_view(&escaped), s))
+		add(r, &escaped);
+	buf_json(&json, s);
+	struct slice inner = json.n > 2 ? (struct slice){ json.p + 1, json.n - 2 } : SLICE_NONE;
+	if (!slice_equal(inner, s)) {
+		if (escaped.p)
+			mem_wipe(escaped.p, escaped.cap);
+		buf_reset(&escaped);
+		buf_slice(&escaped, inner);
+		add(r, &escaped);
+	}
+	if (escaped.p)
+		mem_wipe(escaped.p, escaped.cap);
+	mem_wipe(json.p, json.cap);
+	buf_free(&escaped);
+	buf_free(&json);
+}
+
 void redact_add(struct redact *r, struct slice secret)
 {
 	struct slice rest = secret, line = SLICE_NONE;
@@ -71,6 +96,7 @@ void redact_add(struct redact *r, struct slice secret)
 			continue;
 		add_base64(r, line);
 		add_percent(r, line);
+		add_shown(r, line);
 		buf_slice(&b, line);
 		add(r, &b);
 	}
@@ -92,19 +118,22 @@ static size_t match(const struct redact *r, struct slice text)
 
 void redact_apply(const struct redact *r, struct slice text, struct buf *out)
 {
+	AUTO(buf_freep) struct buf rest = BUF_MAX(out->max);
+
 	if (r->n == 0) {
-		buf_slice(out, text);
+		hide_credentials(text, out);
 		return;
 	}
 	while (text.n) {
 		size_t n = match(r, text);
 
 		if (n)
-			buf_str(out, "***");
+			buf_str(&rest, "***");
 		else
-			buf_char(out, text.p[0]);
+			buf_char(&rest, text.p[0]);
 		text = slice_skip(text, n ? n : 1);
 	}
+	hide_credentials(buf_view(&rest), out);
 }
 
 void redact_clear(struct redact *r)

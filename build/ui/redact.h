@@ -7,6 +7,6 @@ struct redact {
 	size_t n, cap;
 };
 void redact_add(struct redact *r, struct slice secret);
-/* text to out, with every occurrence of a known secret replaced by "***". */
+/* text to out, with every occurrence of a known secret replaced by "***", and of credentials that show as such (registry/hide.h). */
 void redact_apply(const struct redact *r, struct slice text, struct buf *out);
 void redact_clear(struct redact *r);     /* wipes */

@@ -161,6 +161,20 @@ static const struct {
 	{ "percent-encoded", "a b/c d!", "x=a%20b%2Fc%20d%21&y", "x=***&y" },
 	{ "too short to tell from other text", "abc", "abcdef", "abcdef" },
 	{ "nothing known", "", "text", "text" },
+	{ "S7 in the escaped form of messages", "se\033cret", "a se\\x1bcret b", "a *** b" },
+	{ "S7 in JSON", "se\"c\\ret", "{\"a\":\"se\\\"c\\\\ret\"}", "{\"a\":\"***\"}" },
+	{ "S7 user and password of a URL", "", "at https://me:pw@h/x: no", "at https://***@h/x: no" },
+	{ "S7 a token as the user of a URL", "", "HTTPS://tok@h", "HTTPS://***@h" },
+	{ "S7 an @ in the password", "", "http://me:p@w@h/a@b", "http://***@h/a@b" },
+	{ "S7 a password of another scheme", "", "ssh://git:pw@h/x", "ssh://***@h/x" },
+	{ "a mere user of ssh", "", "ssh://git@h/x git@h:x", "ssh://git@h/x git@h:x" },
+	{ "no user", "", "http://h:1/a:b@c http://@h https:// x://", "http://h:1/a:b@c http://@h https:// x://" },
+	{ "S7 parameters of a query", "", "'http://h/?a=1&X-Amz-Signature=s&api_key=k;b=2&access_token=&PassWord=p#Token=t'",
+	  "'http://h/?a=1&X-Amz-Signature=***&api_key=***;b=2&access_token=&PassWord=***#Token=***'" },
+	{ "a query without a URL", "", "sort?key=3 a:b=c", "sort?key=3 a:b=c" },
+	{ "S7 Authorization", "", "> authorization: Bearer abc\n> x", "> authorization: ***\n> x" },
+	{ "S7 Authorization in quotes", "", "-H \"Authorization: Basic x\" {\"Authorization\":\"y\"}", "-H \"Authorization: ***\" {\"Authorization\":\"***\"}" },
+	{ "an Authorization of nothing", "", "Authorization: ", "Authorization: " },
 };
 
 static void redacts(void)
