@@ -105,7 +105,7 @@ static bool shape_json(struct draft *d, struct slice text)
 	if (form == JSON_FORM_NO)
 		return false;
 	if (form == JSON_FORM_OTHER) {
-		draft_error(d, text, "put every element in double quotes",
+		draft_error(d, el->raw, "put every element in double quotes",
 			    "when using JSON array syntax, arrays must be comprised of strings only");
 		return true;
 	}

@@ -21,7 +21,7 @@ struct scan {
 	unsigned char object[JSON_DEPTH / 8 + 1];
 	struct json_element *element;
 	size_t n, cap;
-	bool other;                      /* an element that is not a string */
+	struct slice other;              /* the first element that is not a string */
 };
 
 static int peek(const struct scan *s)
@@ -137,8 +137,8 @@ static bool scan_value(struct scan *s, enum want *want)
 	int c = peek(s);
 	bool top = s->depth == 1;
 
-	if (top && c != '"')
-		s->other = true;
+	if (top && c != '"' && !s->other.p)
+		s->other.p = s->text.p + from;
 	if (c == '[' || c == '{') {
 		*want = c == '[' ? WANT_VALUE_OR_END : WANT_KEY_OR_END;
 		return push(s, c == '{');
@@ -202,6 +202,8 @@ static bool scan_array(struct scan *s)
 		skip_blanks(s);
 		if (peek(s) < 0 || !scan_token(s, &want))
 			return false;
+		if (s->other.p && !s->other.n && s->depth == 1)
+			s->other.n = (size_t)(s->text.p + s->at - s->other.p);
 	}
 	skip_blanks(s);
 	return s->at == s->text.n;
@@ -267,12 +269,16 @@ enum json_form json_form(struct slice text, struct arena *a, struct json_element
 	*ret = NULL;
 	*n = 0;
 	if (scan_array(&s))
-		form = s.other ? JSON_FORM_OTHER : JSON_FORM_STRINGS;
+		form = s.other.p ? JSON_FORM_OTHER : JSON_FORM_STRINGS;
 	if (form == JSON_FORM_STRINGS && s.n) {
 		*ret = arena_dup(a, s.element, s.n * sizeof(*s.element));
 		*n = s.n;
 		for (size_t i = 0; i < s.n; i++)
 			decode(&(*ret)[i], a);
+	}
+	if (form == JSON_FORM_OTHER) {
+		*ret = arena_dup(a, &(struct json_element){ .raw = s.other }, sizeof(**ret));
+		*n = 1;
 	}
 	free(s.element);
 	return form;

@@ -28,7 +28,7 @@ bool pair_next(struct slice text, char escape, size_t *at, struct slice *ret);
  * begins with anything else; *at is then the first character of the argument text. After "--" alone: false too. */
 bool flag_next(struct slice text, char escape, size_t *at, struct slice *raw, struct arena *a, char **ret);
 
-/* 2.7: is the whole text a JSON array? Elements are decoded into the arena. */
+/* 2.7: is the whole text a JSON array? Elements are decoded into the arena; of JSON_FORM_OTHER the first that is no string, raw. */
 enum json_form { JSON_FORM_NO, JSON_FORM_STRINGS, JSON_FORM_OTHER };
 struct json_element {
 	struct slice raw;                /* with its quotes */

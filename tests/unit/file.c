@@ -32,10 +32,10 @@ static const struct { const char *name, *text, *want; } excerpts[] = {
 	  "       3 |  COPY --\xC3\xA4 x y\n"
 	  "         |       ^~~\n"
 	  "  try: COPY takes --from, --chown, --chmod, --link, --parents, --exclude\n" },
-	{ "a span over several lines is marked in its first", "FROM a\nCMD [\"a\", \\\n 1]\n",
-	  "Dockerfile:2:5: when using JSON array syntax, arrays must be comprised of strings only\n"
-	  "       2 | CMD [\"a\", \\\n"
-	  "         |     ^~~~~~~\n"
+	{ "a span over several lines is marked in its first", "FROM a\nCMD [\"a\", [ \\\n 1]]\n",
+	  "Dockerfile:2:11: when using JSON array syntax, arrays must be comprised of strings only\n"
+	  "       2 | CMD [\"a\", [ \\\n"
+	  "         |           ^~~\n"
 	  "  try: put every element in double quotes\n" },
 	{ "control characters are shown as blanks or escaped", "FROM a\nR\x1b[1m x\n",
 	  "Dockerfile:2:1: unknown instruction: R\\x1b[1m\n"
