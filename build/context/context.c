@@ -76,16 +76,24 @@ int context_read_host(const struct context *c, const char *path, struct buf *out
 	return err_wrap(e, "cannot read '%s'", path);
 }
 
-int context_read(int dir, const char *path, struct buf *out, struct err **e)
+/* shown: the whole of path, for messages. */
+static int read_below(int dir, const char *path, const char *shown, struct buf *out, struct err **e)
 {
 	int rc = at_read(dir, path, out, e);
 
 	if (rc < 0) {
 		if (err_kind(*e) == ERR_HOST)
 			err_kind_set(e, ERR_INPUT);
-		return err_wrap(e, "cannot read '%s' of the build context", path);
+		return err_wrap(e, "cannot read %s", shown);
 	}
 	return rc == AT_MISSING ? CONTEXT_MISSING : 0;
+}
+
+int context_read(int dir, const char *path, struct buf *out, struct err **e)
+{
+	AUTO(mem_freep) char *shown = mem_printf("'%s' of the build context", path);
+
+	return read_below(dir, path, shown, out, e);
 }
 
 /* ---- the Dockerfile (13.3) */
@@ -160,13 +168,25 @@ static int set_ignore(struct context *c, const char *name, const struct buf *tex
 	return 0;
 }
 
+/* Of a Dockerfile anywhere on the host: its folder is the root, for it may have come with the rest of a foreign tree (D8). */
+static int beside(const char *file, const char *name, struct buf *text, struct err **e)
+{
+	const char *slash = strrchr(file, '/');
+	size_t n = slash ? (size_t)(slash + 1 - file) : 0;
+	AUTO(mem_freep) char *dir = n ? mem_strn(file, n) : mem_str(".");
+	AUTO(fd_closep) int fd = fd_open_host(dir, O_RDONLY | O_DIRECTORY, 0, e);
+	AUTO(mem_freep) char *shown = mem_printf("'%s'", name);
+
+	return fd < 0 ? -1 : read_below(fd, name + n, shown, text, e);
+}
+
 /* The one that belongs to this Dockerfile alone lies beside it. */
 static int specific_ignore(struct context *c, struct buf *text, struct err **e)
 {
 	if (strcmp(c->file_name, "-") == 0)
 		return CONTEXT_MISSING;
 	AUTO(mem_freep) char *name = mem_printf("%s.dockerignore", c->file_name);
-	int rc = c->file_host ? context_read_host(c, name, text, e) : context_read(c->dir, name, text, e);
+	int rc = c->file_host ? beside(c->file_name, name, text, e) : context_read(c->dir, name, text, e);
 	return rc ? rc : set_ignore(c, name, text, e);
 }
 

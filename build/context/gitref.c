@@ -204,6 +204,9 @@ static int choose_ref(struct git_ref *g, struct query *q, struct err **e)
 		g->ref = take(&q->ref);
 	if (!q->tag && !q->branch)
 		return 0;
+	/* Before anything stands in front of its '-' (D11). */
+	if (git_check_name(q->tag ? "git tag" : "git branch", q->tag ? q->tag : q->branch, e) < 0)
+		return -1;
 	AUTO(mem_freep) char *full = q->tag ? full_name("refs/tags/", q->tag) : full_name("refs/heads/", q->branch);
 	if (g->ref && strcmp(g->ref, full) != 0)
 		return err_set(e, ERR_INPUT, "ref conflicts: '%s' and '%s'", full, g->ref);

@@ -1,0 +1,182 @@
+#!/bin/bash
+# What spec/threats.md demands of a build by name, each rule attacked: Dockerfiles, contexts, git (D), users (U), credentials and secrets (S).
+. "$(dirname "$0")/../lib.sh"
+need kiln userns subids overlay images python3 || skip_all
+ok "the base is there" "$KILN" load -i "$KILN_IMAGES/busybox"
+ok "it gets a name" "$KILN" tag "$(grep -oE "[0-9a-f]{64}" "$T/.out" | head -n 1)" rules.test/base:1
+mkdir "$T/canary"
+echo CANARY-0815 >"$T/canary/f"
+
+# refused STATUS REGEX NAME [build options...] - of the Dockerfile on standard input, with the context $T/c
+refused() {
+    local want=$1 re=$2 name=$3
+    shift 3
+    cat >"$T/c/Dockerfile"
+    status "$want" "$name" timeout -k 5 30 "$KILN" build --progress=plain --pull=never "$@" "$T/c"
+    like "$out" "$re" "... says '$re'"
+}
+mkdir "$T/c"
+
+# ---- D: the Dockerfile and the ignore file
+refused 2 'a NUL byte in an instruction' "D1 a NUL byte" < <(printf 'FROM scratch\nCOPY a\0b /\n')
+refused 2 'cannot hold a NUL' "D1 an escaped NUL byte" <<<$'FROM scratch\nCOPY [ "a\\u0000", "/" ]'
+refused 6 'nested more than 64' "D1 nesting that would eat the stack" < <(printf 'FROM scratch\nENV A='; for i in $(seq 300); do printf '${B:-'; done; printf '}%.0s' $(seq 300))
+refused 6 'larger than 1048576' "D3 an expansion that doubles" < <(printf 'FROM scratch\nENV A0=%s\n' "$(printf 'x%.0s' $(seq 1000))"; for i in $(seq 30); do printf 'ENV A%d=$A%d$A%d\n' "$i" $((i - 1)) $((i - 1)); done)
+refused 2 'frontend .evil.test/x:1.' "D2 a frontend is neither fetched nor run" <<<$'# syntax=evil.test/x:1\nFROM scratch'
+refused 2 'circular dependency' "D4 a circle of stages" <<<$'FROM scratch AS a\nCOPY --from=b / /\nFROM scratch AS b\nCOPY --from=a / /'
+{ echo 'FROM scratch AS s0'; for i in $(seq 999); do echo "FROM s$((i - 1)) AS s$i"; done; } >"$T/c/Dockerfile"
+status 0 "D4 a thousand stages, each on the one before" "$KILN" build --progress=plain "$T/c"
+printf 'FROM rules.test/base:1\nARG LEAK\nENV B=${LEAK-none}\nRUN echo "[$B$KILN_ROOT]"\n' >"$T/c/Dockerfile"
+LEAK=canary status 0 "D3 variables of the builder" "$KILN" build --progress=plain --pull=never "$T/c"
+like "$out" ' \[none\]$' "... are no variables of the build"
+
+# name | setup in $T/t | more arguments | status | message
+while IFS='|' read -r name setup more want re; do
+    rm -rf "$T/t"
+    mkdir "$T/t"
+    (cd "$T/t" && eval "$setup")
+    status "$want" "D8 $name" timeout -k 5 20 "$KILN" build --progress=plain ${more//T/$T/t} "$T/t"
+    like "$out" "$re" "... says '$re'"
+done <<'EOT'
+a Dockerfile that is a fifo|mkfifo Dockerfile||2|not a regular file
+a Dockerfile that is a folder|mkdir Dockerfile||2|not a regular file
+a Dockerfile that is a link out|ln -s ../canary/f Dockerfile||2|no such file
+a Dockerfile that is a device, by a link|ln -s /dev/zero Dockerfile||2|no such file
+a Dockerfile of the context by -f that is a fifo|mkfifo X|-f X|2|not a regular file
+an ignore file that is a fifo|echo FROM scratch >Dockerfile; mkfifo .dockerignore||2|not a regular file
+a Dockerfile's own ignore file that is a fifo|echo FROM scratch >D; mkfifo D.dockerignore|-f T/D|2|not a regular file
+a Dockerfile's own ignore file that is a folder|echo FROM scratch >D; mkdir D.dockerignore|-f T/D|2|not a regular file
+a link inside the context|echo FROM scratch >x; ln -s x Dockerfile||0|image
+a -f that is a link, as the user says|echo FROM scratch >../canary/D; ln -s ../canary/D D|-f T/D|0|image
+EOT
+
+# ---- D5, D7, D9: nothing from outside the context, nothing that is ignored
+cd "$T/c" && ln -s ../canary esc && ln -s ../canary/f escf && ln -s "$T/canary/f" abs && ln -s /proc/self/environ proc && mkdir sub hid && ln -s ../../canary sub/up && echo HIDDEN-4711 | tee hid/f >secret &&
+    ln -s secret tosecret && ln -s hid tohid && printf 'secret\nhid\n' >.dockerignore
+while read -r rule line; do
+    printf 'FROM rules.test/base:1\n%b\n' "$line" >Dockerfile
+    out=$("$KILN" build --progress=plain --pull=never --no-cache -o "type=tar,dest=$T/o.tar" . 2>&1)
+    ! { cat "$T/o.tar" 2>/dev/null; echo "$out"; } | grep -aqE 'CANARY-0815|HIDDEN-4711|KILN_ROOT='
+    _result $? "$rule $line" || diag "$out"
+    rm -f "$T/o.tar"
+done <<'EOT'
+D5 COPY esc/f /
+D5 COPY escf abs /o/
+D5 COPY e* /o/
+D5 COPY */*/f /o/
+D5 COPY sub/up/f ../canary/f /../canary/f sub/../../canary/f /o/
+D5 COPY . /
+D5 COPY proc /o
+D5 ADD esc /o
+D5 RUN --mount=source=esc,target=/m cat /m/f
+D5 RUN --mount=source=../canary/f,target=/m cat /m
+D5 RUN --mount=target=/m cat /m/escf /m/abs /m/esc/f /m/sub/up/f
+D9 COPY secret /o
+D9 COPY s* h* t* /o/
+D9 COPY tosecret /o
+D9 COPY tohid/f /o
+D9 ADD . /o
+D9 RUN --mount=target=/m cat /m/secret /m/hid/f /m/tosecret /m/tohid/f
+D9 RUN --mount=source=hid/f,target=/m cat /m
+EOT
+printf 'FROM rules.test/base:1 AS a\nRUN ln -s %s /x\nFROM rules.test/base:1\nCOPY --from=a /x/f /\n' "$T/canary" >Dockerfile
+status 2 "D5 a link out of a stage" "$KILN" build --progress=plain --pull=never .
+printf 'FROM rules.test/base:1 AS a\nRUN ln -s %s /x\nCOPY Dockerfile /x/owned\n' "$T/canary" >Dockerfile
+"$KILN" build --progress=plain --pull=never . >/dev/null 2>&1
+is "$(cd "$T/canary" && echo *)" "D f" "D5 a destination that is a link out makes nothing there"
+refused 2 "'\.\.' cannot be a file name" "D10 a here-document that is called '..'" <<<$'FROM scratch\nCOPY <<.. /o/\nx\n..'
+printf 'FROM scratch\nCOPY <<"-rf" <<"../../../../up" /o/\n1\n-rf\n2\n../../../../up\n' >Dockerfile
+status 2 "D10 or a path" "$KILN" build --progress=plain .
+like "$out" "'../../../../up' cannot be a file name" "... which is named"
+
+# ---- D11, D12: a git that tells how it was started
+mkdir "$T/bin"
+cat >"$T/bin/git" <<EOT
+#!/bin/sh
+{ echo "ARGV \$*"; env; ls -A "\$HOME"; } >>"$T/git.log"
+echo 'fatal: https://me:sesame77@git.test/x?token=tok55xyz refused' >&2
+exit 1
+EOT
+chmod 755 "$T/bin/git"
+while IFS='|' read -r want address re; do
+    status "$want" "D11 $address" env PATH="$T/bin:$PATH" "$KILN" build --progress=plain "$address"
+    like "$out" "$re" "... says '$re'"
+    printf 'FROM scratch\nADD %s /\n' "$address" >Dockerfile
+    env PATH="$T/bin:$PATH" "$KILN" build --progress=plain . >/dev/null 2>&1
+    [ ! -e "$T/git.log" ]
+    _result $? "... and git is not started" || { cat "$T/git.log"; rm "$T/git.log"; }
+done <<'EOT'
+2|https://-oProxy/x.git|invalid git host
+2|ssh://-oProxyCommand=id/x|invalid git host
+2|ssh://git@-oProxyCommand=id/x|invalid git host
+3|git@-oProxy:x|no such file
+2|https://h/x.git#-x|begins with '-'
+2|https://h/x.git#main:-x|begins with '-'
+2|https://h/x.git?branch=--upload-pack=id|begins with '-'
+2|https://h/x.git#a..b|invalid git ref
+3|ext::id|no such file
+3|file:///x.git|no such file
+EOT
+printf 'FROM scratch\nADD https://me:sesame77@git.test/a.git#main /\n' >Dockerfile
+out=$(PATH="$T/bin:$PATH" GIT_DIR=/evil GIT_SSH=/evil GIT_SSH_COMMAND=/evil GIT_EXEC_PATH=/evil GIT_CONFIG_PARAMETERS="'a.b=c'" LD_LIBRARY_PATH=/evil BASH_ENV=/evil SSL_CERT_FILE=/evil KEEPSECRET=/evil \
+    "$KILN" build --progress=plain . 2>&1)
+log=$(cat "$T/git.log")
+unlike "$log" '/evil|a\.b=c' "D12, X2 nothing of the environment reaches git"
+unlike "$(grep ^ARGV <<<"$log")" 'sesame77' "X4 nothing secret in its arguments"
+for want in GIT_TERMINAL_PROMPT=0 GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_ALLOW_PROTOCOL=http:https:ssh:git "HOME=$KILN_ROOT/tmp/" "GIT_TEMPLATE_DIR=$KILN_ROOT/tmp/"; do
+    like "$log" "^$want" "D12 $want"
+done
+settings=$(sed -nE 's/^GIT_CONFIG_(KEY|VALUE)_([0-9]+)=(.*)/\2 \1 \3/p' <<<"$log" | sort -n | awk '$2 == "KEY" { k[$1] = $3 } $2 == "VALUE" { v[$1] = $3 } END { for (i in k) print k[i] "=" v[i] }')
+for want in protocol.file.allow=never core.hooksPath=/dev/null core.fsmonitor=false core.symlinks=true transfer.fsckObjects=true credential.helper=; do
+    like "$settings" "^$want\$" "D12 $want"
+done
+unlike "$out" 'sesame77|tok55xyz' "S7, S8 what git says is shown without passwords"
+is "$(find "$KILN_ROOT/tmp" -mindepth 1)" "" "nothing is left"
+
+# ---- D14: an archive on standard input
+python3 - "$T/in.tar" "$T/canary/f" <<'EOF'
+import sys, tarfile
+with tarfile.open(sys.argv[1], "w") as t:
+    f = tarfile.TarInfo("Dockerfile")
+    f.type = tarfile.FIFOTYPE
+    t.addfile(f)
+    l = tarfile.TarInfo("Linked")
+    l.type, l.linkname = tarfile.SYMTYPE, sys.argv[2]
+    t.addfile(l)
+EOF
+out=$(timeout -k 5 20 "$KILN" build --progress=plain - <"$T/in.tar" 2>&1)
+like "$? $out" '^2 .*|not a regular file' "D14 a Dockerfile that is a fifo"
+out=$(timeout -k 5 20 "$KILN" build --progress=plain -f Linked - <"$T/in.tar" 2>&1)
+like "$out" 'no such file' "D14 a Dockerfile that is a link out"
+
+# ---- U: users of the image
+while IFS='|' read -r rule prepare user want; do
+    printf 'FROM rules.test/base:1\n%sUSER %s\nRUN echo "is $(id -u):$(id -g)"\n' "${prepare:+RUN $prepare$'\n'}" "$user" >Dockerfile
+    out=$(timeout -k 5 60 "$KILN" build --progress=plain --pull=never . 2>&1)
+    like "$? $(grep -vE 'RUN' <<<"$out")" "$want" "$rule '$user'${prepare:+, $prepare}"
+done <<'EOT'
+U1||2147483647:7|is 2147483647:7|outside|does not exist
+U1||2147483648|larger than 2147483647
+U1||4294967295|larger than 2147483647
+U1||4294967296|larger than 2147483647
+U1||99999999999999999999|larger than 2147483647
+U1||5:2147483648|larger than 2147483647
+U1||00005|is 5:0
+U1|echo 99:x:0:0::/:/bin/sh >>/etc/passwd|99|is 99:0
+U1||+5|unable to find user
+U1||0x10|unable to find user
+U1||"5 "|unable to find user
+U3||-1|^1 .*
+U3||-1|unable to find user
+U3||5:nosuch|unable to find group
+U3|echo big:x:4294967296:0::/:/bin/sh >>/etc/passwd|big|unable to find user
+U2|rm /etc/passwd; mkfifo /etc/passwd|daemon|not a regular file
+U2|rm /etc/passwd; mkdir /etc/passwd|daemon|not a regular file
+U2|rm /etc/passwd; ln -s passwd /etc/passwd|daemon|too many levels
+U2|rm /etc/passwd; ln -s /proc/1/status /etc/passwd|daemon|unable to find user
+U2|echo evil:x:7:7::/:/bin/sh >/pw; rm /etc/passwd; ln -s ../../pw /etc/passwd|evil|is 7:7
+U2|dd if=/dev/zero of=/etc/passwd bs=1M count=11 2>/dev/null|daemon|larger than 10485760
+U2|{ printf "evil:x:7:7:"; head -c 70000 /dev/zero; printf ":/:\n"; } >>/etc/passwd|evil|unable to find user
+U4|i=0; while [ $i -lt 65540 ]; do echo g$i:x:$i:daemon; i=$((i+1)); done >/etc/group|daemon|more than 65536 groups
+EOT
+done_testing
