@@ -110,6 +110,13 @@ int named_near(struct plan *p, const char *name, struct err **e)
 	const char *near[] = { near_stage(p, name), near_context(p, name), nearest_word(slice_of(name), images, countof(images), false) };
 	size_t best = 0;
 
+	/* Only FROM tells upper from lower case, and stages are in lower case (5.2 rule 2). */
+	for (size_t i = 0; i < p->nstage; i++) {
+		const char *stage = p->file->stage[i]->name;
+
+		if (stage && strcasecmp(stage, name) == 0 && strcmp(stage, name) != 0)
+			return err_hint(e, "the name of the stage is '%s', in lower case", stage);
+	}
 	for (size_t i = 1; i < countof(near); i++) {
 		if (near[i] && (!near[best] || slice_distance(slice_of(name), slice_of(near[i]), false) <
 						       slice_distance(slice_of(name), slice_of(near[best]), false)))

@@ -44,7 +44,7 @@ static const char *near_name(struct pick_look *l, struct slice dir, struct slice
 	return n.best;
 }
 
-/* Each name that is not there, from the top, replaced by the nearest that is. */
+/* Each name that is not there, from the top, replaced by the nearest that is. A link that is there leads nowhere. */
 static void hint_near(struct pick_look *l, struct slice path, const char *lead, struct err **e)
 {
 	AUTO(buf_freep) struct buf meant = BUF_MAX(64 << 10);
@@ -60,6 +60,11 @@ static void hint_near(struct pick_look *l, struct slice path, const char *lead, 
 		buf_reset(&real);
 		if (pick_resolve(pick_tree_find, l, "", buf_view(&meant), true, &real, &at, NULL) == 0)
 			continue;
+		buf_reset(&real);
+		if (pick_resolve(pick_tree_find, l, "", buf_view(&meant), false, &real, &at, NULL) == 0 && at.type == ENTRY_SYMLINK) {
+			err_hint(e, "'%s%s' is a link to '%s', which is not there", lead, meant.p, at.text);
+			return;
+		}
 		const char *near = near_name(l, (struct slice){ meant.p, keep }, name);
 		if (!near)
 			return;

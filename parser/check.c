@@ -171,7 +171,7 @@ static void check_mount(struct draft *d, const struct flag *f)
 	AUTO(mem_freep) char *from = NULL;
 
 	if (mount_from(f->value, &from, &e) < 0)
-		draft_take(d, f->value_at, &e);
+		draft_take(d, mount_value_at(d->parse->file->source, f, "from"), &e);
 }
 
 static void check_run(struct draft *d)

@@ -118,6 +118,10 @@ bad 2 '"/dri": not found' "... that a cache is to begin with" <<<"$from"'RUN --m
 bad 1 'Dockerfile:4:29' "a mount's target that is a file, at its word" <<<"$from"'RUN --mount=from=one,target=/etc/passwd true'
 bad 2 'Dockerfile:4:32' "an unknown field of a mount, at its word" <<<"$from"'RUN --mount=from=one,target=/x,mod=1 true'
 bad 6 'Dockerfile:4:28' "a secret that is not given, at its word" <<<"$from"'RUN --mount=type=secret,id=a,required true'
+ln -s nowhere "$T/bad/dir/dangling"
+bad 2 "'dir/dangling' is a link to 'nowhere', which is not there" "9.2 rule 5 a dangling link among the matches" <<<$'FROM scratch\nCOPY dir/d* /'
+bad 2 "'/etc/localtime' is a link to 'gone'" "9.2 rule 4 on the way, in a stage" <<<$'FROM busybox:1.35\nRUN ln -s gone /etc/localtime\nFROM scratch\nCOPY --from=0 /etc/localtime/x /'
+rm "$T/bad/dir/dangling"
 bad 2 'names with blanks need the JSON form' "a quoted name with a blank (9.1)" <<<$'FROM scratch\nCOPY "a b" /'
 printf '# sources\n*.md\n**/*.c\n' >"$T/bad/.dockerignore"
 bad 2 'hidden by .dockerignore:3: \*\*/\*.c' "a hidden source names the line" <<<$'FROM scratch\nCOPY dir/main.c /'
