@@ -307,7 +307,7 @@ static int from_stage(struct eval *ev, const struct instr *in, struct pstage *to
 		      struct err **e)
 {
 	if (!to->evaluated) {
-		err_set(e, ERR_INPUT, "%s stage \"%s\", it needs to be defined before current %s", what, to->title,
+		err_set(e, ERR_INPUT, "%s \"%s\", it needs to be defined before current %s", what, to->title,
 			strncmp(what, "cannot copy", 11) == 0 ? "stage" : "command");
 		return place(ev, in, at, e);
 	}
@@ -360,15 +360,14 @@ int eval_from(struct eval *ev, const struct instr *in, struct step *s, const cha
 	struct plan *p = ev->plan;
 	struct tree_ref *t = arena_alloc(&p->arena, sizeof(*t));
 	struct tree_ref **reads;
-	char *end;
-	long i = strtol(name, &end, 10);
+	long i;
 	int rc;
 
 	t->name = arena_str(&p->arena, slice_of(name));
 	AUTO(mem_freep) char *lower = mem_str(name);
 	for (char *c = lower; *c; c++)
 		*c = (char)tolower((unsigned char)*c);
-	struct pstage *to = numbers && *name && !*end ? &p->stage[i] : plan_stage(p, lower, p->nstage);
+	struct pstage *to = numbers && graph_index(name, &i) ? &p->stage[i] : plan_stage(p, lower, p->nstage);
 	if (ev->stage->hidden)
 		to = NULL;               /* made for a context, which a stage may be called like */
 	else if (!to && plan_target(p, name, &p->target_platform, &to, e) < 0)

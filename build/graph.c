@@ -1,4 +1,6 @@
 /* build/graph.c - which stage needs which: edges from COPY --from and mounts, reachability, cycles (spec/dockerfile.md 5.6, 5.8). */
+#include <ctype.h>
+
 #include "base/mem.h"
 #include "build/plan.h"
 #include "parser/diag.h"
@@ -14,17 +16,24 @@ static void add_edge(struct pstage *ps, struct pstage *to)
 	ps->dep[ps->ndep++] = to;
 }
 
+bool graph_index(const char *name, long *ret)
+{
+	char *end;
+
+	*ret = strtol(name, &end, 10);
+	return *name && !isspace((unsigned char)*name) && !*end;
+}
+
 /* A --from that is a number is an index; else a stage name, the last of that name in the file; else something outside. */
 static int edge_by_name(struct pstage *ps, const struct flag *f, const char *name, bool numbers, struct err **e)
 {
 	struct plan *p = ps->plan;
-	char *end;
-	long i = strtol(name, &end, 10);
+	long i;
 
-	if (numbers && *name && !*end) {
+	if (numbers && graph_index(name, &i)) {
 		if (i < 0 || (size_t)i >= p->nstage) {
 			err_set(e, ERR_INPUT, "invalid stage index %s", name);
-			err_hint(e, "this file has %zu stages, counted from 0", p->nstage);
+			err_hint(e, "this file has %zu stage%s, counted from 0", p->nstage, p->nstage == 1 ? "" : "s");
 			return diag_place(e, p->file->source, f->value_at);
 		}
 		add_edge(ps, &p->stage[i]);
@@ -38,6 +47,8 @@ static int edge_by_name(struct pstage *ps, const struct flag *f, const char *nam
 		return diag_place(e, p->file->source, f->value_at);
 	if (to)
 		add_edge(ps, to);
+	else if (!plan_named_context(p, name, &p->target_platform) && plan_image_name(name, e) < 0)
+		return diag_place(e, p->file->source, f->value_at);
 	return 0;
 }
 
@@ -77,12 +88,18 @@ int graph_edges_of(struct pstage *ps, const struct instr *in, struct err **e)
 int graph_link(struct plan *p, struct err **e)
 {
 	for (size_t i = 0; i < p->nstage; i++) {
-		for (size_t k = 0; k < p->stage[i].ninstr; k++) {
+		for (size_t k = 0; k < p->stage[i].st->ninstr; k++) {
 			if (graph_edges_of(&p->stage[i], p->stage[i].instr[k], e) < 0)
 				return -1;
 		}
 	}
-	return graph_cycles(p, e);
+	if (graph_cycles(p, e) < 0)
+		return -1;
+	/* What stands in a stage that a context replaces is checked, and needs nothing (5.2). */
+	for (size_t i = 0; i < p->nstage; i++)
+		if (p->stage[i].ninstr == 0)
+			p->stage[i].ndep = 0;
+	return 0;
 }
 
 /* An explicit stack: the depth of the graph does not consume C stack (spec/threats.md D4). */

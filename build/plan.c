@@ -177,6 +177,16 @@ static int stage_target(struct pstage *ps, struct err **e)
 	return 0;
 }
 
+int plan_image_name(const char *name, struct err **e)
+{
+	struct ref ref = { 0 };
+
+	if (ref_parse(slice_of(name), &ref, e) < 0)
+		return err_wrap(e, "failed to parse stage name \"%s\"", name);
+	ref_clear(&ref);
+	return 0;
+}
+
 static int stage_init(struct plan *p, size_t i, struct err **e)
 {
 	struct pstage *ps = &p->stage[i];
@@ -201,6 +211,8 @@ static int stage_init(struct plan *p, size_t i, struct err **e)
 		return stage_error(p, st, st->base_at, e);
 	}
 	if (st->name && plan_named_context(p, st->name, &ps->platform) && strcmp(st->name, "scratch") != 0 && strcmp(st->name, "context") != 0) {
+		if (!plan_stage(p, ps->base_name, i) && plan_image_name(ps->base_name, e) < 0)
+			return stage_error(p, st, st->base_at, e);
 		ps->base_name = st->name;        /* the whole stage is replaced (5.2 rule 1) */
 		ps->ninstr = 0;
 		return stage_target(ps, e);
@@ -214,13 +226,7 @@ static int stage_init(struct plan *p, size_t i, struct err **e)
 		ps->platform = p->target_platform;       /* its --platform is ignored (5.3) */
 	if (ps->parent || strcmp(ps->base_name, "scratch") == 0 || plan_named_context(p, ps->base_name, &ps->platform))
 		return 0;
-	struct ref ref = { 0 };
-	if (ref_parse(slice_of(ps->base_name), &ref, e) < 0) {
-		err_wrap(e, "failed to parse stage name \"%s\"", ps->base_name);
-		return stage_error(p, st, st->base_at, e);
-	}
-	ref_clear(&ref);
-	return 0;
+	return plan_image_name(ps->base_name, e) < 0 ? stage_error(p, st, st->base_at, e) : 0;
 }
 
 static int find_target(struct plan *p, struct err **e)

@@ -79,6 +79,7 @@ void plan_freep(struct plan **p);
 
 /* The base a name means (build context, stored or remote image), resolved once per plan. */
 int plan_image(struct plan *p, const char *name, const struct platform *pf, bool layers, struct base_image **ret, struct err **e);
+int plan_image_name(const char *name, struct err **e);                                 /* is it well-formed? */
 struct pstage *plan_stage(const struct plan *p, const char *name, size_t before);      /* latest of that name with index < before */
 const char *plan_build_arg(const struct plan *p, const char *name);                    /* NULL when not given */
 
@@ -123,6 +124,8 @@ void lint_context(struct plan *p);
 const struct instr *run_with_mounts(struct plan *p, const struct instr *in);
 
 /* build/graph.c: which stage needs which. */
+/* Is it a decimal integer, with or without a sign? */
+bool graph_index(const char *name, long *ret);
 int graph_link(struct plan *p, struct err **e);
 int graph_edges_of(struct pstage *ps, const struct instr *in, struct err **e);
 void graph_reach(struct plan *p);

@@ -62,12 +62,20 @@ from-zero f 0644 0:0 "dup0$"
 EOT
 like "$out" 'DuplicateStageName' "5.7 are told"
 is "$(file st who)" dup2 "5.2 FROM takes the latest"
-refused "5.6 COPY from a name whose last stage comes later" 'cannot copy from stage' --target b <<<$'FROM scratch AS a\nFROM scratch AS b\nCOPY --from=a / /\nFROM scratch AS a'
+refused "5.6 COPY from a name whose last stage comes later" 'cannot copy from stage "a", it needs to be defined before current stage' --target b <<<$'FROM scratch AS a\nFROM scratch AS b\nCOPY --from=a / /\nFROM scratch AS a'
 refused "5.6 a number is no index for a mount" 'docker.io/library/0|0' --pull=never <<<$'FROM busybox:1.35\nRUN --mount=from=0,target=/x true'
 refused "5.6 expansion in --from" 'variable expansion is not supported for --from' <<<$'FROM scratch\nARG A=b\nCOPY --from=$A / /'
 refused "5.6 expansion in mount from" "'from' doesn't support variable expansion" <<<$'FROM busybox:1.35\nRUN --mount=from=$A,target=/x true'
 refused "5.6 a negative index" 'invalid stage index -1' <<<$'FROM scratch\nCOPY --from=-1 / /'
 refused "5.6 itself" 'circular dependency' <<<$'FROM scratch AS a\nCOPY --from=a / /'
+for c in 'COPY --from=a:b:c / /' 'COPY --from=x/Bad / /' 'RUN --mount=from=x/Bad,target=/a true'; do
+    refused "1 a malformed reference where nobody needs it: $c" 'failed to parse stage name' <<<$'FROM scratch AS u\n'"$c"$'\nFROM scratch'
+done
+for i in 2 -3 +7 99999999999999999999; do refused "5.6 index $i" "invalid stage index [+]?${i#+}" <<<$'FROM scratch\nFROM scratch\n'"COPY --from=$i / /"; done
+refused "5.6 no index with a blank" 'failed to parse stage name " 0"' <<<$'FROM scratch\nFROM scratch\nCOPY --from=" 0" / /'
+for c in 'FROM x/Bad AS n|failed to parse stage name' $'FROM scratch AS n\nCOPY --from=9 / /|invalid stage index' $'FROM scratch AS n\nRUN --mount=from=later,target=/x true\nFROM n AS later|circular'; do
+    refused "5.2 what stands in a stage that is replaced is checked: ${c#*|}" "${c#*|}" --build-context n="$T" <<<"${c%|*}"$'\nFROM scratch'
+done
 refused "5.2 FROM is case-sensitive" 'invalid reference format|failed to parse' <<<$'FROM scratch AS base\nFROM Base'
 dockerfile ts <<'EOT'
 FROM busybox:1.35 AS Made
