@@ -243,9 +243,10 @@ static int set_ids(const struct user *u, struct err **e)
 {
 	uid_t r[3];
 	gid_t g[3];
+	bool dropped = setgroups(u->ngroup, u->group) == 0;
 
 	/* EPERM: the map denies it; then the list is empty or the user's own, and stays (executor.md 3.1). */
-	if (setgroups(u->ngroup, u->group) < 0 && !(errno == EPERM && u->ngroup <= 1)) {
+	if (!dropped && !(errno == EPERM && u->ngroup <= 1)) {
 		err_errno(e, ERR_HOST, errno, "cannot set the supplementary groups of user %u", u->uid);
 		return err_hint(e, "give the build more ids in /etc/subuid and /etc/subgid; 'kiln doctor' shows what is mapped");
 	}
@@ -254,7 +255,7 @@ static int set_ids(const struct user *u, struct err **e)
 	if (setresuid(u->uid, u->uid, u->uid) < 0)
 		return id_failed("user", u->uid, errno, e);
 	if (getresuid(&r[0], &r[1], &r[2]) < 0 || getresgid(&g[0], &g[1], &g[2]) < 0 || r[0] != u->uid || r[1] != u->uid ||
-	    r[2] != u->uid || g[0] != u->gid || g[1] != u->gid || g[2] != u->gid)
+	    r[2] != u->uid || g[0] != u->gid || g[1] != u->gid || g[2] != u->gid || (dropped && getgroups(0, NULL) != (int)u->ngroup))
 		return err_set(e, ERR_BUG, "the ids of the step's user did not stick");
 	return 0;
 }
