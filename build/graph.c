@@ -79,7 +79,7 @@ int graph_edges_of(struct pstage *ps, const struct instr *in, struct err **e)
 			continue;
 		if (mount_from(in->flag[i].value, &from, e) < 0)
 			return err_placed(*e) ? -1 : diag_place(e, p->file->source, in->flag[i].value_at);
-		if (from && edge_by_name(ps, &in->flag[i], from, false, e) < 0)
+		if (from && *from && edge_by_name(ps, &in->flag[i], from, false, e) < 0)
 			return -1;
 	}
 	return 0;

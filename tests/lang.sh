@@ -18,6 +18,7 @@ for h in json.load(sys.stdin)["history"][int(sys.argv[1]):]:
     print(h["created_by"].replace("\n", "\\n") + (" (empty)" if h.get("empty_layer") else ""))' "${2:-0}"
 }
 altered() {
+    rm -rf "$T/$1.layout"
     skopeo_copy "oci-archive:$T/$1.oci" "oci:$T/$1.layout:1" && python3 -c 'import hashlib, json, sys
 def blob(digest): return sys.argv[1] + "/blobs/sha256/" + digest.split(":")[1]
 def put(of, value):

@@ -20,6 +20,7 @@ COPY --from=dup /who /copied
 COPY --from= other.txt /from-empty
 RUN --mount=from=latest,source=/who2,target=/m cat /m > /mounted
 RUN --mount=from=scratch,target=/s ls -A /s > /scratch
+RUN --mount=from=,source=other.txt,target=/m cat /m > /mounted-empty
 COPY --from=scratch . /nothing/
 COPY --from=busybox:1.35 /etc/passwd /image
 FROM scratch AS hollow
@@ -38,6 +39,7 @@ copied f 0644 0:0 "dup2\$"
 from-empty f 0644 0:0 "x"
 image f 0644 0:0 $(file st etc/passwd | wc -c):$(file st etc/passwd | sha256sum | cut -c1-12)
 mounted f 0644 0:0 "dup2\$"
+mounted-empty f 0644 0:0 "x"
 nothing d 0755 0:0
 nothing2 d 0755 0:0
 scratch f 0644 0:0 ""
