@@ -75,7 +75,7 @@ struct picked_item {
 	const struct entry *en;          /* path: destination. A file's xattrs are only read with its content */
 	const char *source;              /* in the tree, of files and walked directories; NULL for the rest, and for inline content */
 	const struct stat *st;           /* of a directory tree's file, for the stat cache; else NULL */
-	const struct digest *digest;     /* of a file's content, once known; else NULL */
+	const struct digest *digest;     /* of a file's content and xattrs, once known; else NULL */
 	bool parent;                     /* an existing or created parent: not part of the content digest */
 };
 void picked_at(const struct picked *p, size_t i, struct picked_item *ret);

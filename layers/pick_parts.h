@@ -37,7 +37,7 @@ struct pick_attr {
 /* A file's content. */
 struct pick_digest {
 	struct digest d;
-	bool xattrs;                     /* it has some, to be had from the file */
+	const struct digest *xattrs;     /* it has some, to be had from the file: the digest of both; else NULL */
 };
 
 /* Where bytes come from: a directory of a tree (a chain of names), or memory, or an fd. */

@@ -95,7 +95,7 @@ void picked_at(const struct picked *p, size_t i, struct picked_item *ret)
 	const struct pick_digest *digest = n->at.type == ENTRY_FILE ? n->digest : NULL;
 
 	entry_of(p, n, &s->path, &s->link, &s->en);
-	*ret = (struct picked_item){ .en = &s->en, .digest = digest ? &digest->d : NULL, .parent = n->flags & NODE_PARENT };
+	*ret = (struct picked_item){ .en = &s->en, .digest = !digest ? NULL : digest->xattrs ? digest->xattrs : &digest->d, .parent = n->flags & NODE_PARENT };
 	if (file && n->from->tree) {
 		pick_from_path(n->from, n->at.text, &s->source);
 		ret->source = s->source.p;
@@ -193,10 +193,21 @@ static int reading_start(struct reading *r, const struct pick_from *from, const 
 	return r->check ? pick_xattrs(r->fd, path.p, &r->xattrs, &r->xattr, &r->nxattr, e) : 0;
 }
 
+static const struct digest *with_xattrs(struct reading *r, const struct digest *content)
+{
+	AUTO(hasher_freep) struct hasher *h = hasher_new();
+	const struct entry en = { .type = ENTRY_FILE, .path = "", .xattr = r->xattr, .nxattr = r->nxattr };
+	struct digest d;
+
+	content_add(h, &en, content);
+	hasher_end(h, &d);
+	return arena_dup(&r->p->scratch->digests, &d, sizeof(d));
+}
+
 /* The file is read: was it what was listed all the time (W3)? */
 static int reading_done(struct reading *r, pick_put *put, void *arg, struct err **e)
 {
-	struct pick_digest d = { .xattrs = r->check && r->nxattr };
+	struct pick_digest d = { 0 };
 	struct stat st;
 	bool same = true;
 
@@ -209,6 +220,8 @@ static int reading_done(struct reading *r, pick_put *put, void *arg, struct err 
 	}
 	if (!same)
 		return pick_changed(r->at->text, e);
+	if (r->check && r->nxattr)
+		d.xattrs = with_xattrs(r, &d.d);
 	*r->digest = arena_dup(&r->p->scratch->digests, &d, sizeof(d));
 	/* A change of the xattrs changes the ctime: who finds this file remembered knows that it has none. */
 	if (r->check && put && !r->nxattr) {

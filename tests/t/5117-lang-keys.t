@@ -58,6 +58,8 @@ echo new >"$T/k/d/more"
 again "17.2 another file; the mount does not see it" 'COPY d /d,RUN --mou,' 'more'
 mv "$T/k/d/g" "$T/k/d/renamed"
 again "17.2 a name" 'COPY d /d,RUN --mou,' 'renamed|d/g'
+python3 -c 'import os, sys; os.setxattr(sys.argv[1], "user.k", b"v")' "$T/k/d/renamed"
+again "17.2 an xattr" 'COPY d /d,RUN --mou,' 'run again: file d/renamed changed'
 chmod 700 "$T/k/d"
 again "17.2 the mode of the source directory" 'COPY d /d,' 'd.*(mode|0?700)|(mode|0?700)'
 printf 'd/more\n' >"$T/k/.dockerignore"
