@@ -136,7 +136,7 @@ static bool seconds(const char *text, int64_t *ret)
 
 int epoch_find(struct plan *p, struct err **e)
 {
-	const char *text = plan_build_arg(p, name);
+	const char *text = p->req->retime ? p->req->epoch : plan_build_arg(p, name);
 
 	p->epoch = INT64_MIN;
 	if (!text && p->req->has_epoch)

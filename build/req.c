@@ -40,7 +40,7 @@ void output_spec_clear(struct output_spec *o)
 
 static void run_opts_clear(struct run_opts *o)
 {
-	struct strs *const list[] = { &o->dns, &o->dns_search, &o->dns_options, &o->groups, &o->mounts, &o->proxies };
+	struct strs *const list[] = { &o->dns, &o->dns_search, &o->dns_options, &o->groups, &o->mounts, &o->proxies, &o->devices, &o->cdi_dirs };
 
 	for (size_t i = 0; i < countof(list); i++)
 		strs_clear(list[i]);
@@ -62,6 +62,7 @@ static void image_opts_clear(struct image_opts *o)
 void req_clear(struct build_req *r)
 {
 	image_opts_clear(&r->image);
+	free(r->git.branch);
 	run_opts_clear(&r->run);
 	strs_clear(&r->tags);
 	strs_clear(&r->build_args);

@@ -37,6 +37,7 @@ struct secret {
 struct volume {                          /* a place of the host, for every RUN */
 	char *source, *target;           /* absolute, clean */
 	bool readonly;
+	bool device;                     /* --device: a node, not what lies below it */
 };
 struct run_opts {                        /* what every RUN gets beside its own flags (build/cmd/build_steps.c) */
 	struct strs dns, dns_search, dns_options;      /* instead of the host's lines */
@@ -48,6 +49,8 @@ struct run_opts {                        /* what every RUN gets beside its own f
 	struct strs proxies;             /* "http_proxy=VALUE" of the environment */
 	struct volume *volume;
 	size_t nvolume;
+	struct strs devices;             /* --device by the names of CDI */
+	struct strs cdi_dirs;            /* where they are described */
 };
 struct image_opts {                      /* what the image is besides its files (build/cmd/build_image.c) */
 	const char *from;                /* instead of the image of the first FROM */
@@ -58,6 +61,10 @@ struct image_opts {                      /* what the image is besides its files 
 	bool created_annotation, identity, omit_history;
 	const char *os_version;
 	struct strs os_features;
+};
+struct git_opts {                        /* of the main context, where its address says nothing (--git) */
+	char *branch;
+	bool no_submodules, insecure;
 };
 struct build_req {
 	const char *context;             /* PATH, URL, "-"; NULL: none given */
@@ -95,6 +102,10 @@ struct build_req {
 	const char *call;                /* "build", "check", "outline", "targets" */
 	enum call_format { CALL_TEXT, CALL_JSON, CALL_SARIF } call_format;      /* SARIF: check only */
 	bool call_ignore_status;
+	int64_t cache_ttl;               /* seconds; INT64_MAX: all that is known counts */
+	bool retime;                     /* --timestamp: every file of a new layer gets that time, and it is the epoch */
+	const char *sub_path;            /* directory of the context that is the context; NULL */
+	struct git_opts git;
 	bool has_epoch;                  /* SOURCE_DATE_EPOCH of the environment */
 	const char *epoch;
 	struct transfer_opts transfer;   /* kind is set where it is used */

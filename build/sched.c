@@ -92,7 +92,7 @@ static int make_key(struct step *s, struct err **e)
 		return -1;
 	/* Layers whose times are rewritten are other layers; without, a key is what it always was. */
 	if (step_clamp(s) != INT64_MAX)
-		key_u64(&s->keyer, "rewritten timestamps", (uint64_t)step_clamp(s));
+		key_u64(&s->keyer, step_req(s)->retime ? "set timestamps" : "rewritten timestamps", (uint64_t)step_clamp(s));
 	key_end(&s->keyer, &s->def, &s->content, &s->has_content);
 	s->has_def = rc == 0;
 	s->asks = rc == STEP_ASK;
@@ -105,6 +105,7 @@ static int look_up(struct step *s, struct err **e)
 	struct store *store = s->plan->app->store;
 	int rc = STEPS_MISS;
 
+	s->stale = false;
 	if (s->no_cache)
 		return STEPS_MISS;
 	if (s->has_def)
@@ -115,7 +116,9 @@ static int look_up(struct step *s, struct err **e)
 		if (rc == 0 && s->has_def && steps_save(store, &s->def, NULL, &s->keyer, slot_of(s), &s->record, e) < 0)
 			return -1;
 	}
-	return rc;
+	/* --cache-ttl */
+	s->stale = rc == 0 && clock_wall() - s->record.created > step_req(s)->cache_ttl;
+	return s->stale ? STEPS_MISS : rc;
 }
 
 /* Why it misses. */
@@ -126,6 +129,8 @@ static const char *reason(struct step *s, bool *parent_only)
 
 	if (s->no_cache)
 		return "the cache is off for this step";
+	if (s->stale)
+		return "what is known of it is older than --cache-ttl";
 	if (steps_why(s->plan->app->store, slot_of(s), &s->keyer, &why, parent_only, &e) < 0)
 		err_free(e);
 	return arena_str(&s->plan->arena, buf_view(&why));

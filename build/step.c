@@ -256,6 +256,8 @@ bool step_leaves(const struct step *s)
 
 int64_t step_clamp(const struct step *s)
 {
+	if (s->plan->req->retime)
+		return s->plan->epoch;
 	for (size_t i = 0; i < s->plan->req->noutput; i++) {
 		if (s->plan->req->output[i].rewrite_timestamp && s->plan->epoch != INT64_MIN)
 			return s->plan->epoch;

@@ -113,6 +113,7 @@ struct step {
 	struct keyer keyer;
 	struct digest def, content;
 	bool has_def, has_content, cached, asks;         /* asks: its key was STEP_ASK */
+	bool stale;                      /* found, and too old */
 	struct step_record record;
 	int64_t started;
 	const char *why;

@@ -74,6 +74,7 @@ void pack_job_put(struct buf *b, const struct pack_job *r)
 	wire_put_str(b, r->comp);
 	wire_put_i64(b, r->level);
 	wire_put_i64(b, r->clamp);
+	wire_put_u32(b, r->retime);
 }
 
 int pack_answer_get(struct slice in, struct pack_facts *ret, struct err **e)
@@ -110,7 +111,7 @@ struct pack_args {
 	char **skip;
 	size_t nlower, nskip;
 	struct digest stored;
-	bool listing;
+	bool listing, retime;
 	int64_t level, clamp;
 };
 
@@ -147,6 +148,7 @@ static int pack_args_get(struct slice in, struct pack_args *a, struct err **e)
 	a->comp = wire_str(&w);
 	a->level = wire_i64(&w);
 	a->clamp = wire_i64(&w);
+	a->retime = wire_u32(&w);
 	return wire_done(&w, "a layer to pack", e);
 }
 
@@ -154,7 +156,7 @@ static int pack_entries(const struct pack_args *a, struct entries *take_src, int
 {
 	struct pack_req p = {
 		.src = take_src, .dir = tmp, .comp = a->comp, .level = (int)a->level, .listing = a->listing,
-		.clamp_mtime = a->clamp, .fill_root = -1,
+		.clamp_mtime = a->clamp, .set_mtime = a->retime, .fill_root = -1,
 	};
 
 	return pack_run(&p, facts, e);

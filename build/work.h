@@ -81,6 +81,7 @@ struct pack_job {
 	const char *comp;                /* NULL: none */
 	int level;
 	int64_t clamp;
+	bool retime;
 };
 void pack_job_put(struct buf *b, const struct pack_job *r);
 int pack_answer_get(struct slice in, struct pack_facts *ret, struct err **e);

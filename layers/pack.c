@@ -133,7 +133,7 @@ static int packer_end(struct packer *p, struct pack_facts *ret, struct err **e)
 
 int pack_run(const struct pack_req *r, struct pack_facts *ret, struct err **e)
 {
-	const struct tarout_opts o = { .clamp_mtime = r->clamp_mtime };
+	const struct tarout_opts o = { .clamp_mtime = r->clamp_mtime, .set_mtime = r->set_mtime };
 	AUTO(entries_drop) struct entries *src = r->src;
 	AUTO(packer_clear) struct packer p = { .fd = -1 };
 	AUTO(fd_closep) int listing_fd = -1;

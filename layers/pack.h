@@ -14,7 +14,8 @@ struct pack_req {
 	const char *comp;                /* NULL: diff ID only, no blob. Else "none", "gzip", "zstd" */
 	int level;                       /* -1: the default */
 	bool listing;                    /* write "listing" */
-	int64_t clamp_mtime;             /* INT64_MAX: none */
+	int64_t clamp_mtime;             /* later times become this; INT64_MAX: none */
+	bool set_mtime;                  /* earlier ones too */
 	int fill_root;                   /* >= 0: also unpacked below this root (design.md 3.14, the tee) */
 	struct fill_opts *fill;
 };

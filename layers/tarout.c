@@ -210,7 +210,7 @@ static int set_name(struct tarout *t, const struct entry *en, struct err **e)
 static void fill_header(struct tarout *t, const struct entry *en, char *h)
 {
 	bool marker = en->type == ENTRY_WHITEOUT || en->type == ENTRY_OPAQUE;
-	int64_t mtime = marker ? 0 : en->mtime < t->o.clamp_mtime ? en->mtime : t->o.clamp_mtime;
+	int64_t mtime = marker ? 0 : en->mtime < t->o.clamp_mtime && !t->o.set_mtime ? en->mtime : t->o.clamp_mtime;
 	uint32_t uid = marker ? 0 : en->uid, gid = marker ? 0 : en->gid;
 	uint64_t size = en->type == ENTRY_FILE ? en->size : 0;
 	bool mtime_fits = mtime >= 0 && mtime <= MTIME_MAX;

@@ -8,6 +8,7 @@
 
 struct tarout_opts {
 	int64_t clamp_mtime;             /* later mtimes become this; INT64_MAX: none (SOURCE_DATE_EPOCH) */
+	bool set_mtime;                  /* earlier ones too */
 	bool plain;                      /* names beginning ".wh." are ordinary (type=tar output, contexts) */
 };
 struct sink *tarout_new(comp_out *out, void *arg, const struct tarout_opts *o);

@@ -29,6 +29,7 @@ void dist_init(struct dist *d, const struct transfer_opts *o, const struct trans
 	*d = (struct dist){ .o = o, .c = c };
 	net_init(&d->net, o->kind);
 	d->net.retries = o->retries ? o->retries : 5;
+	d->net.retry_delay_ns = o->retry_delay_ns;
 	d->net.authfile = o->authfile;
 	d->net.cert_dir = o->cert_dir;
 	d->net.note = note;

@@ -276,7 +276,9 @@ static int again(struct request *r, int64_t pause_s, struct err *take_err, struc
 	if (!r->resume && r->sink && from_nothing(r, e) < 0)
 		return -1;
 	int64_t ns = pause_s * SECOND;
-	if (pause_s < 0) {
+	if (pause_s < 0 && r->net->retry_delay_ns) {
+		ns = r->net->retry_delay_ns;
+	} else if (pause_s < 0) {
 		if (getrandom(&dice, sizeof(dice), GRND_NONBLOCK) < 0)
 			dice = (uint32_t)now;
 		ns = (r->tries > 6 ? PAUSE_MAX_S : INT64_C(1) << (r->tries - 1)) * SECOND / 2;

@@ -15,6 +15,7 @@ struct net {
 	struct http *http;
 	enum err_kind kind;              /* of failures nobody here knows better */
 	unsigned retries;                /* attempts, at least 1 */
+	int64_t retry_delay_ns;          /* 0: longer each time */
 	const char *authfile, *cert_dir;
 	void (*note)(void *arg, const char *text);       /* NULL */
 	void *note_arg;

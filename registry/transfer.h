@@ -18,6 +18,7 @@ struct transfer_opts {
 	bool insecure;                   /* --tls-verify=false for the named registries */
 	bool verify;                     /* --tls-verify=true: none is insecure, no loopback address is spoken to without TLS */
 	unsigned retries;                /* 0: 5 */
+	int64_t retry_delay_ns;          /* 0: longer each time */
 	unsigned parallel;               /* 0: 4 */
 	const char *const *mirror;       /* --registry-mirror HOST, for docker.io; NULL-terminated or NULL */
 };

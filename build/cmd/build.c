@@ -1,6 +1,10 @@
 /* build/cmd/build.c - kiln build: the command line to a request, the request to build_run(). */
+#include "base/fd.h"
 #include "build/cmd/build.h"
 #include "build/ui/ui.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
 
 static void done_clearp(struct build_done *d)
 {
@@ -27,21 +31,48 @@ static void tell(struct app *a, const struct build_req *r, const struct build_do
 		report_note(a->report, REPORT_NOTE, "image %s%s", digest_short(&d->config).s, names.n ? names.p : "");
 }
 
+/* kaniko's "dir://", "tar://" in front of a path. */
+static const char *local_name(const char *spec)
+{
+	static const char *const scheme[] = { "dir://", "tar://" };
+
+	for (size_t i = 0; i < countof(scheme); i++)
+		if (strncmp(spec, scheme[i], strlen(scheme[i])) == 0)
+			spec += strlen(scheme[i]);
+	return strcmp(spec, "stdin") == 0 ? "-" : spec;
+}
+
+static int log_open(struct app *a, const char *path, struct err **e)
+{
+	mode_t ours = umask(a->umask);
+	int fd = fd_open_host(path, O_WRONLY | O_CREAT | O_TRUNC, 0666, e);
+
+	umask(ours);
+	if (fd < 0)
+		return err_wrap(e, "cannot write the log '%s'", path);
+	ui_log(a->report, fd);
+	return 0;
+}
+
 static int build_main(struct app *a, void *opts, struct strs *pos, struct err **e)
 {
 	AUTO(req_clear) struct build_req r = { 0 };
 	AUTO(done_clearp) struct build_done done = { 0 };
 	struct build_opts *o = opts;
 
+	if (o->context && pos->n == 0)
+		strs_add(pos, local_name(o->context));
 	if (cmd_words(&cmd_build, pos, 1, 1, e) < 0)
 		return pos->n ? -1 : err_hint(e, "for the current directory: kiln build .");
+	if (o->logfile && *o->logfile && log_open(a, o->logfile, e) < 0)
+		return -1;
 	if (o->quiet)
 		ui_quiet(a->report);
 	if (build_request(a, o, pos->v[0], &r, e) < 0 || build_run(a, &r, &done, e) < 0)
 		return -1;
 	if (strcmp(r.call, "build") != 0)
 		return cmd_print(&done.text, e) < 0 ? -1 : done.status;
-	if (digest_zero(&done.config))
+	if (o->quiet && digest_zero(&done.config))
 		return 0;
 	if (o->quiet) {
 		AUTO(buf_freep) struct buf id = BUF_MAX(256);

@@ -3,16 +3,17 @@
 #include "build/cmd/cmd.h"
 
 struct build_opts {
-	struct strs tags, build_args, build_arg_files, labels, annotations, build_contexts, no_cache_filter, outputs, add_hosts, ulimits, secrets, ssh, allow, platforms,
+	struct strs tags, build_args, build_arg_files, labels, annotations, build_contexts, no_cache_filter, outputs, add_hosts, ulimits, secrets, ssh, allow, devices, cdi_dirs, platforms,
 		dns, dns_search, dns_options, cap_add, cap_drop, groups, mounts, volumes, envs, unset_envs, unset_labels, unset_annotations,
-		os_features;
+		os_features, git, destinations;
 	const char *file, *target, *pull, *comp, *iidfile, *iidfile_raw, *metadata_file, *epoch, *network, *hostname, *ignorefile, *call, *provenance, *sbom;
+	const char *timestamp, *sub_path, *context, *logfile, *tar_path, *layout_path;
 	const char *digest_file, *name_digest_file, *tag_digest_file;
 	const char *from, *format, *os_version;
 	enum tri http_proxy, inherit_labels, inherit_annotations, created_annotation, identity_label;
-	bool no_hosts, no_hostname, use_stdin, omit_history;
+	bool no_hosts, no_hostname, use_stdin, omit_history, no_push;
 	bool no_cache, force_comp, push, load, quiet, rewrite_timestamp;
-	int64_t level, jobs;
+	int64_t level, jobs, cache_ttl;
 	uint64_t shm_size;
 	struct net_opts net;
 };

@@ -139,6 +139,47 @@ static int call(struct build_opts *o, struct build_req *r, struct err **e)
 	return rc;
 }
 
+/* "branch=x,recurse-submodules=false": as kaniko has it. What it fetches is always one commit, so depth and single-branch say nothing. */
+static int git(struct build_opts *o, struct build_req *r, struct err **e)
+{
+	for (size_t i = 0; i < o->git.n; i++) {
+		struct slice key, value;
+		bool has = slice_cut(slice_of(o->git.v[i]), '=', &key, &value);
+		bool yes = !has || slice_is(value, "true") || slice_is(value, "1");
+
+		if (slice_is(key, "branch") && has && value.n) {
+			free(r->git.branch);
+			r->git.branch = mem_strn(value.p, value.n);
+		} else if (slice_is(key, "recurse-submodules")) {
+			r->git.no_submodules = !yes;
+		} else if (slice_is(key, "insecure-skip-tls")) {
+			r->git.insecure = yes;
+		} else if (!slice_is(key, "single-branch") && !slice_is(key, "depth")) {
+			err_set(e, ERR_USAGE, "--git is '%s', which is no option of a repository", o->git.v[i]);
+			return err_hint(e, "there are branch=, recurse-submodules=, insecure-skip-tls=, single-branch= and depth=");
+		}
+	}
+	return 0;
+}
+
+/* --timestamp is both: the time of the image, and that of every file in a new layer. */
+static int times(struct build_opts *o, struct build_req *r, struct err **e)
+{
+	uint64_t v;
+
+	r->cache_ttl = o->cache_ttl < 0 ? INT64_MAX : o->cache_ttl / 1000000000;
+	r->no_cache |= o->cache_ttl == 0;
+	if (!o->timestamp)
+		return 0;
+	if (!slice_u64(slice_of(o->timestamp), &v) || v > INT64_MAX)
+		return err_set(e, ERR_USAGE, "--timestamp is '%s', which is no number of seconds since 1970", o->timestamp);
+	if (o->epoch)
+		return err_set(e, ERR_USAGE, "--timestamp and --source-date-epoch both say the time");
+	r->retime = r->has_epoch = true;
+	r->epoch = o->timestamp;
+	return 0;
+}
+
 static struct output_spec *output_new(struct build_req *r)
 {
 	r->output = mem_grow(r->output, r->noutput + 1, sizeof(*r->output));
@@ -157,7 +198,24 @@ static int outputs(struct build_opts *o, struct build_req *r, struct err **e)
 
 		if (output_parse(o->outputs.v[i], &spec, e) < 0)
 			return -1;
+		if (o->no_push) {
+			spec.push = spec.push_by_digest = false;
+			spec.type = spec.type == OUTPUT_REGISTRY ? OUTPUT_STORE : spec.type;
+		}
 		*output_new(r) = spec;
+	}
+	if (o->tar_path) {
+		struct output_spec *spec = output_new(r);
+
+		spec->type = OUTPUT_DOCKER;
+		spec->dest = mem_str(o->tar_path);
+	}
+	if (o->layout_path) {
+		struct output_spec *spec = output_new(r);
+
+		spec->type = OUTPUT_OCI;
+		spec->dest = mem_str(o->layout_path);
+		spec->tar_false = true;
 	}
 	if (o->load || ((o->push || o->rewrite_timestamp) && r->noutput == 0))
 		output_new(r)->type = OUTPUT_STORE;
@@ -206,9 +264,14 @@ int build_request(struct app *a, struct build_opts *o, const char *context, stru
 			r->pull = modes[i];
 	for (size_t i = 0; i < o->tags.n; i++)
 		strs_add(&r->tags, o->tags.v[i]);
+	for (size_t i = 0; i < o->destinations.n; i++)
+		strs_add(&r->tags, o->destinations.v[i]);
+	o->push |= o->destinations.n > 0;
+	o->push &= !o->no_push;
+	r->sub_path = given(o->sub_path);
 	for (size_t i = 0; i < o->no_cache_filter.n; i++)
 		strs_add(&r->no_cache_filter, o->no_cache_filter.v[i]);
-	if (build_args(a, o, r, e) < 0 || contexts(o, r, e) < 0 || build_steps(a, o, r, e) < 0 || platform(o, r, e) < 0 ||
+	if (build_args(a, o, r, e) < 0 || times(o, r, e) < 0 || git(o, r, e) < 0 || contexts(o, r, e) < 0 || build_steps(a, o, r, e) < 0 || platform(o, r, e) < 0 ||
 	    call(o, r, e) < 0 || outputs(o, r, e) < 0 || build_image(a, o, r, e) < 0 || output_check(r, e) < 0)
 		return -1;
 	notes(a, o);

@@ -12,7 +12,6 @@ static const char no_limits[] = "steps are not limited";
 static const char no_engine[] = "there is no container engine behind this builder";
 static const char no_namespace[] = "steps get their own namespaces";
 static const char no_remote_cache[] = "step results are kept in the local store only";
-static const char no_kaniko[] = "this is an option of kaniko; use --push with -t, or --output";
 
 const struct opt_row build_table[] = {
 	/* what is built from what */
@@ -35,8 +34,9 @@ const struct opt_row build_table[] = {
 	{ 'n', "dry-run", NULL, NULL, OPT_ERR, 0, "--check tells mistakes, --call=targets what there is to build" },
 	{ 0, "policy", "SPEC", NULL, OPT_ERR, 0, "there are no source policies" },
 	{ 0, "source-policy-file", "FILE", NULL, OPT_ERR, 0, "there are no source policies" },
-	{ 0, "context", "SPEC", NULL, OPT_ERR, 0, "give the context as a word: kiln build PATH" },
-	{ 0, "git", "SPEC", NULL, OPT_ERR, 0, "clone the repository and build from the directory" },
+	{ 0, "context", "SPEC", "the context, instead of the word CONTEXT", OPT_TEXT, AT(context), NULL },
+	{ 0, "context-sub-path", "DIR", "directory of the context that is used as the context", OPT_TEXT, AT(sub_path), NULL },
+	{ 0, "git", "branch=NAME,...", "options of a repository that is the context", OPT_CSV, AT(git), NULL },
 	/* names, labels, outputs */
 	{ 't', "tag", "NAME", "name the result; may be repeated", OPT_LIST, AT(tags), NULL },
 	{ 'o', "output", "SPEC", "where the result goes: type=image, registry, oci, docker, local, tar or cacheonly", OPT_LIST, AT(outputs), NULL },
@@ -71,9 +71,10 @@ const struct opt_row build_table[] = {
 	{ 0, "save-stages", NULL, NULL, OPT_WARN, 0, "every step is kept in the cache anyway" },
 	{ 0, "sign-by", "KEY", NULL, OPT_ERR, 0, "images cannot be signed yet" },
 	{ 0, "cw", "SPEC", NULL, OPT_ERR, 0, "confidential workloads are not supported" },
-	{ 'd', "destination", "NAME", NULL, OPT_ERR, 0, no_kaniko },
-	{ 0, "tar-path", "FILE", NULL, OPT_ERR, 0, no_kaniko },
-	{ 0, "oci-layout-path", "DIR", NULL, OPT_ERR, 0, no_kaniko },
+	{ 'd', "destination", "NAME", "name the result and push it; may be repeated", OPT_LIST, AT(destinations), NULL },
+	{ 0, "no-push", "[true|false]", "do not push, whatever else is said", OPT_BOOL, AT(no_push), NULL },
+	{ 0, "tar-path", "FILE", "write a docker archive, as --output=type=docker,dest=FILE", OPT_TEXT, AT(tar_path), NULL },
+	{ 0, "oci-layout-path", "DIR", "write an OCI layout, as --output=type=oci,tar=false,dest=DIR", OPT_TEXT, AT(layout_path), NULL },
 	{ 0, "rm", "[true|false]", NULL, OPT_ACCEPT, 0, NULL },
 	{ 0, "force-rm", "[true|false]", NULL, OPT_ACCEPT, 0, NULL },
 	/* cache */
@@ -85,7 +86,7 @@ const struct opt_row build_table[] = {
 	{ 0, "cache-from", "SPEC", NULL, OPT_WARN, 0, no_remote_cache },
 	{ 0, "cache-to", "SPEC", NULL, OPT_WARN, 0, no_remote_cache },
 	{ 0, "cache-repo", "REPO", NULL, OPT_WARN, 0, no_remote_cache },
-	{ 0, "cache-ttl", "DURATION", NULL, OPT_WARN, 0, "old results go with 'kiln prune --filter until='" },
+	{ 0, "cache-ttl", "DURATION", "run a step whose result is older than that; 0: every step", OPT_DURATION, AT(cache_ttl), NULL },
 	{ 0, "cache", "[true|false]", NULL, OPT_ACCEPT, 0, NULL },
 	{ 0, "layers", "[true|false]", NULL, OPT_ACCEPT, 0, NULL },
 	{ 0, "compress", "[true|false]", NULL, OPT_ACCEPT, 0, NULL },
@@ -145,7 +146,8 @@ const struct opt_row build_table[] = {
 	{ 0, "all-platforms", NULL, NULL, OPT_ERR, 0, "one platform is built at a time" },
 	{ 0, "source-date-epoch", "SECONDS", "time of the image, as SOURCE_DATE_EPOCH in the environment", OPT_TEXT, AT(epoch), NULL },
 	{ 0, "rewrite-timestamp", NULL, "no file of a new layer is later than that time", OPT_BOOL, AT(rewrite_timestamp), NULL },
-	{ 0, "timestamp", "SECONDS", NULL, OPT_ERR, 0, "use --source-date-epoch with --rewrite-timestamp" },
+	{ 0, "timestamp", "SECONDS", "time of the image and of every file in a new layer", OPT_TEXT, AT(timestamp), NULL },
+	{ 0, "reproducible", NULL, "as --timestamp=0", OPT_ALIAS, 0, "timestamp=0" },
 	{ 0, "attest", "SPEC", NULL, OPT_WARN, 0, no_attest },
 	{ 0, "provenance", "[SPEC]", NULL, OPT_TEXT, AT(provenance), "true" },
 	{ 0, "sbom", "[SPEC]", NULL, OPT_TEXT, AT(sbom), "true" },
@@ -154,8 +156,9 @@ const struct opt_row build_table[] = {
 	/* registries */
 	NET_ROWS(struct build_opts),
 	{ 0, "log-level", "LEVEL", NULL, OPT_ACCEPT, 0, NULL },
-	{ 0, "logfile", "FILE", NULL, OPT_WARN, 0, "redirect standard error" },
+	{ 0, "logfile", "FILE", "write progress to FILE instead of standard error", OPT_TEXT, AT(logfile), NULL },
+	{ 0, "logsplit", "[true|false]", NULL, OPT_ACCEPT, 0, NULL },
 	{ 0, NULL, NULL, NULL, OPT_BOOL, 0, NULL },
 };
 
-const struct build_opts build_defaults = { .level = -1 };
+const struct build_opts build_defaults = { .level = -1, .cache_ttl = -1 };

@@ -140,6 +140,7 @@ struct transfer_opts cmd_transfer(struct app *a, struct net_opts *n, enum err_ki
 		.insecure = n->tls_verify == TRI_NO,
 		.verify = n->tls_verify == TRI_YES,
 		.retries = (unsigned)n->retries,
+		.retry_delay_ns = n->retry_delay,
 		.mirror = n->mirrors.n ? strs_null(&n->mirrors) : NULL,
 	};
 }

@@ -54,7 +54,7 @@ struct net_opts {
 	const char *authfile, *cert_dir;
 	char *creds;
 	enum tri tls_verify;
-	int64_t retries;
+	int64_t retries, retry_delay;
 	struct strs mirrors;
 };
 #define NET_ROWS(T)                                                                                                                      \
@@ -64,6 +64,6 @@ struct net_opts {
 	{ 0, "tls-verify", "[true|false]", "check certificates of registries", OPT_TRI, offsetof(T, net.tls_verify), NULL },              \
 	{ 0, "registry-mirror", "HOST", "try HOST first for docker.io; may be repeated", OPT_LIST, offsetof(T, net.mirrors), NULL },      \
 	{ 0, "retry", "N", "try a failed transfer N times again", OPT_NUMBER, offsetof(T, net.retries), NULL },                           \
-	{ 0, "retry-delay", "DURATION", NULL, OPT_ACCEPT, 0, NULL }
+	{ 0, "retry-delay", "DURATION", "wait that long before each further try", OPT_DURATION, offsetof(T, net.retry_delay), NULL }
 /* Borrows from the options; the screen learns the password, so that it never shows it. */
 struct transfer_opts cmd_transfer(struct app *a, struct net_opts *n, enum err_kind kind);

@@ -233,6 +233,27 @@ static struct context *context_new(struct app *a, const char *spec)
 	return c;
 }
 
+/* --context-sub-path: from now on that directory is the context. */
+static int enter(struct context *c, const char *sub, struct err **e)
+{
+	AUTO(fd_closep) int whole = fd_take(&c->dir);
+
+	c->dir = whole < 0 ? -1 : at_open(whole, sub, O_RDONLY | O_DIRECTORY, 0, e);
+	if (whole < 0)
+		return err_set(e, ERR_USAGE, "there is no '%s' in a context without files", sub);
+	if (c->dir < 0) {
+		err_kind_set(e, ERR_SOURCE);
+		return err_wrap(e, "cannot open '%s' of the build context", sub);
+	}
+	if (c->path) {
+		char *path = mem_printf("%s/%s", c->path, sub);
+
+		free(c->path);
+		c->path = path;
+	}
+	return 0;
+}
+
 int context_open(struct app *a, const struct build_req *r, struct context **ret, struct err **e)
 {
 	if (!r->context) {
@@ -242,7 +263,7 @@ int context_open(struct app *a, const struct build_req *r, struct context **ret,
 	if (strcmp(r->context, "-") == 0 && r->file && strcmp(r->file, "-") == 0)
 		return err_set(e, ERR_USAGE, "the build context and the Dockerfile cannot both come from standard input");
 	AUTO(context_freep) struct context *c = context_new(a, r->context);
-	if (app_store(a, e) < 0 || c->kind->open(c, r, e) < 0 || read_file(c, r, e) < 0 || read_ignore(c, r, e) < 0)
+	if (app_store(a, e) < 0 || c->kind->open(c, r, e) < 0 || (r->sub_path && enter(c, r->sub_path, e) < 0) || read_file(c, r, e) < 0 || read_ignore(c, r, e) < 0)
 		return -1;
 	*ret = take(&c);
 	return 0;

@@ -86,6 +86,16 @@ static void use_build_args(const struct build_req *r, struct git_ref *g)
 	}
 }
 
+static int use_options(const struct git_opts *o, struct git_ref *g, struct err **e)
+{
+	if (o->branch && g->ref)
+		return err_set(e, ERR_USAGE, "--git says branch=%s, and the address says '%s'", o->branch, g->ref);
+	if (o->branch)
+		g->ref = mem_printf("refs/heads/%s", o->branch);
+	g->no_submodules |= o->no_submodules;
+	return 0;
+}
+
 const char *git_ssh_socket(const struct build_req *r)
 {
 	for (size_t i = 0; i < r->ssh.n; i++)
@@ -104,11 +114,14 @@ static int context_git_open(struct context *c, const struct build_req *r, struct
 	if (git_parse(c->spec, true, &ref, e) < 0)
 		return -1;
 	use_build_args(r, &ref);
+	if (!c->named && use_options(&r->git, &ref, e) < 0)
+		return -1;
 	if (context_tmp(c, &dir, e) < 0)
 		return -1;
 	AUTO(mem_freep) char *path = mem_printf("%s/%s", store_path(c->app->store), c->tmp);
 	AUTO(mem_freep) char *header = git_auth_header(r, ref.host);
-	struct context_git_job j = { { .ref = &ref, .dir = dir, .path = path, .auth_header = header, .ssh_socket = git_ssh_socket(r) } };
+	struct context_git_job j = { { .ref = &ref, .dir = dir, .path = path, .auth_header = header, .ssh_socket = git_ssh_socket(r),
+					.insecure = !c->named && r->git.insecure } };
 	work_call_put(&call, context_git_child, &j);
 	int rc = wait_job(c->app, JOB_LOCAL, WORK_CALL, buf_view(&call), NULL, 0, NULL, NULL, &answer, e);
 	if (header)

@@ -43,6 +43,7 @@ struct git_req {
 	const char *path;                /* the same, absolute: git wants a name */
 	const char *auth_header;         /* value of an Authorization header, NULL; never in argv */
 	const char *ssh_socket;          /* agent, NULL */
+	bool insecure;                   /* certificates are not checked */
 };
 struct git_got {
 	char *commit;                    /* resolved */

@@ -81,6 +81,8 @@ static void env_configs(struct git *g, const struct git_ref *auth_of)
 		env_config(g, &n, rows[i].key, rows[i].value);
 	env_config(g, &n, "remote.origin.url", g->r->ref->remote);
 	env_auth(g, &n, auth_of->remote, g->r->auth_header);
+	if (g->r->insecure)
+		env_config(g, &n, "http.sslVerify", "false");
 	snprintf(count, sizeof(count), "%zu", n);
 	env_add(g, "GIT_CONFIG_COUNT", count);
 }

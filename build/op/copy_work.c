@@ -145,6 +145,7 @@ struct pass {
 	const char *comp;
 	int level;
 	int64_t clamp;
+	bool retime;
 	struct buf log;                  /* files read, for the stat cache: what is not in the file yet */
 	int log_fd;
 	struct err *log_error;
@@ -212,7 +213,7 @@ static int pass(struct pass *p, struct buf *out, struct err **e)
 	AUTO(picked_freep) struct picked *unpacked = NULL;
 	struct pack_req pack = {
 		.dir = p->dir, .comp = p->comp, .level = p->level, .listing = true, .clamp_mtime = p->clamp,
-		.fill_root = -1,
+		.set_mtime = p->retime, .fill_root = -1,
 	};
 	struct pack_facts facts;
 
@@ -268,7 +269,7 @@ int copy_child(void *arg, struct job_self *self, struct buf *out, struct err **e
 	}
 	AUTO(pass_clear) struct pass p = {
 		.log = BUF_MAX(1 << 20), .log_fd = -1, .dir = dir, .tree = t, .target = v, .req = &r.req, .cache = x ? x->known : NULL, .items = true, .comp = c->comp,
-		.level = c->level, .clamp = step_clamp(c->s), .remote = told.n ? told.p : NULL, .by_remote = by_remote && kept,
+		.level = c->level, .clamp = step_clamp(c->s), .retime = step_req(c->s)->retime, .remote = told.n ? told.p : NULL, .by_remote = by_remote && kept,
 	};
 	if (rc == 0)
 		rc = pass(&p, out, e);
@@ -371,6 +372,7 @@ int copy_job_put(struct buf *b, const struct copy *c, char **dirs, size_t ndirs,
 	wire_put_str(b, c->comp);
 	wire_put_i64(b, c->level);
 	wire_put_i64(b, step_clamp(s));
+	wire_put_u32(b, step_req(s)->retime);
 	put_diffs(b, lower, n);
 	put_diffs(b, chain.diff, chain.n);
 	wire_put_u32(b, (uint32_t)ndirs);
@@ -401,6 +403,7 @@ struct told {
 	struct arena arena;
 	char *store, *tmp, *comp;
 	int64_t level, clamp;
+	bool retime;
 	struct digest *lower, *diff;
 	size_t nlower, ndiff, ndir;
 	const char **dir;
@@ -443,6 +446,7 @@ static int told_get(struct told *t, struct wire *w, struct err **e)
 	t->comp = (char *)told_str(t, w);
 	t->level = wire_i64(w);
 	t->clamp = wire_i64(w);
+	t->retime = wire_u32(w);
 	t->lower = told_diffs(t, w, &t->nlower);
 	t->diff = told_diffs(t, w, &t->ndiff);
 	t->ndir = told_count(w);
@@ -503,6 +507,7 @@ static int told_run(struct told *t, struct buf *out, struct err **e)
 	AUTO(pick_tree_freep) struct pick_tree *tree = pick_tree_view(source, layers);
 	AUTO(pass_clear) struct pass p = {
 		.log = BUF_MAX(0), .log_fd = -1, .dir = dir, .tree = tree, .target = target, .req = &t->r.req, .comp = t->comp, .level = (int)t->level, .clamp = t->clamp,
+		.retime = t->retime,
 	};
 	if (rc == 0)
 		rc = pass(&p, out, e);

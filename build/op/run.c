@@ -284,6 +284,7 @@ static void pack_start(struct step *s)
 		struct pack_job q = {
 			.store = store_path(step_app(s)->store), .dir = s->frozen, .tmp = s->tmp, .lower = lower, .nlower = n,
 			.comp = r->comp, .level = r->level, .listing = true, .clamp = step_clamp(s),
+			.retime = step_req(s)->retime,
 		};
 
 		pack_job_put(&b, &q);

@@ -144,7 +144,7 @@ static int workdir_child(void *arg, struct job_self *self, struct buf *out, stru
 	int dir = at_open_store(store_fd(step_app(s)->store), s->tmp, O_RDONLY | O_DIRECTORY, 0, e);
 	struct pack_req p = {
 		.src = &r->dirs.base, .dir = dir, .comp = r->comp, .level = r->level, .listing = true, .clamp_mtime = step_clamp(s),
-		.fill_root = -1,
+		.set_mtime = step_req(s)->retime, .fill_root = -1,
 	};
 
 	if (dir < 0 || pack_run(&p, &f, e) < 0)

@@ -38,7 +38,7 @@ struct ui_mode {
 struct ui {
 	struct report report;
 	const struct ui_mode *mode;
-	int fd;
+	int fd, log;                     /* log: >= 0: ours, and fd is not used but for the last error */
 	bool debug, colour, dirty;
 	struct loop *loop;
 	struct watch *tick;

@@ -16,7 +16,7 @@ static struct ui *ui_of(struct report *r)
 void ui_write(struct ui *u, const struct buf *b)
 {
 	if (b->n)
-		fd_write_all(u->fd, b->p, b->n, NULL);
+		fd_write_all(u->log >= 0 ? u->log : u->fd, b->p, b->n, NULL);
 }
 
 double ui_seconds(const struct ui_step *s)
@@ -301,7 +301,7 @@ int ui_new(const char *progress, int fd, bool debug, struct ui **ret, struct err
 	if (mode == &ui_tty && !isatty(fd))
 		return err_set(e, ERR_USAGE, "--progress=tty needs a terminal");
 	struct ui *u = mem_zalloc(sizeof(*u));
-	*u = (struct ui){ .report = { &ops }, .mode = mode, .fd = fd, .debug = debug };
+	*u = (struct ui){ .report = { &ops }, .mode = mode, .fd = fd, .log = -1, .debug = debug };
 	u->colour = isatty(fd) && !(colour && *colour);
 	*ret = u;
 	return 0;
@@ -329,6 +329,7 @@ void ui_free(struct ui *u)
 		step_free(u->step[i]);
 	free(u->step);
 	redact_clear(&u->redact);
+	fd_closep(&u->log);
 	free(u);
 }
 
@@ -366,6 +367,20 @@ void ui_quiet(struct report *r)
 	u->mode = &ui_quiet_mode;
 }
 
+void ui_log(struct report *r, int take_fd)
+{
+	struct ui *u = r && r->ops == &ops ? ui_of(r) : NULL;
+
+	if (!u) {
+		fd_closep(&take_fd);
+		return;
+	}
+	ui_end(u);
+	u->log = take_fd;
+	if (u->mode == &ui_tty)
+		u->mode = &ui_plain;
+}
+
 void ui_redact(struct report *r, struct slice secret)
 {
 	if (r && r->ops == &ops)
@@ -386,4 +401,9 @@ void ui_error(struct ui *u, const struct err *e)
 {
 	ui_end(u);
 	u->mode->error(u, u->failed, e);
+	/* Whoever waits at the terminal sees why it ended. */
+	if (u->log >= 0) {
+		fd_closep(&u->log);
+		u->mode->error(u, u->failed, e);
+	}
 }

@@ -20,6 +20,8 @@ void ui_loop(struct ui *u, struct loop *l);
 /* Both find the ui behind a report; NULL is fine.
  * From now on only errors, warnings and the last lines of what failed are shown (-q; json stays). */
 void ui_quiet(struct report *r);
+/* From now on everything goes to take_fd, one line for each event, and what ended a failed build to the terminal too. */
+void ui_log(struct report *r, int take_fd);
 /* This must never be printed. Copied; wiped by ui_free(). */
 void ui_redact(struct report *r, struct slice secret);
 /* Finish lines in flight and leave the cursor below them. */

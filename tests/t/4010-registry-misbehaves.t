@@ -83,6 +83,19 @@ ok "push" push
 ok "pull with resets, 503 and 429" fresh
 logged 'range=bytes=[0-9]+- 206' "it went on where it broke"
 
+took() { # took DELAY - milliseconds of a pull that is refused twice
+    up "rule 2 GET /manifests/ status 503"
+    push >/dev/null 2>&1
+    rm -rf "$T/fresh"
+    local at=${EPOCHREALTIME/./}
+    KILN_ROOT=$T/fresh "$KILN" pull --retry-delay "$1" "$r/a/b:t" >/dev/null 2>&1 8>&- && ms=$(((${EPOCHREALTIME/./} - at) / 1000))
+}
+ms=failed
+took 10ms
+ok "--retry-delay=10ms: $ms ms" [ "$ms" -lt 1400 ]
+took 1500ms
+ok "--retry-delay=1500ms: $ms ms" [ "$ms" -ge 3000 ]
+
 up "rule 0 GET /blobs/ wrong"
 ok "push" push
 status 3 "wrong blobs" fresh

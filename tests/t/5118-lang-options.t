@@ -154,5 +154,81 @@ is "$(types)" '["application/vnd.docker.distribution.manifest.v2+json", "applica
 kb i --from busybox:1.35 -t "127.0.0.1:$port/d/i:v1" --push --format oci --disable-compression --force-compression || diag "$out"
 is "$(types)" '["application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.config.v1+json", ["application/vnd.oci.image.layer.v1.tar"]]' "3, 4 --format=oci, --disable-compression, --force-compression"
 wrong "3 --format=docker cannot hold zstd" "cannot hold layers compressed with zstd" --format docker --compression zstd --push -t x
+# ---- 3, 4, 6: times, the age of results
+dockerfile t <<'EOT'
+FROM busybox:1.35
+RUN touch -d @1000 /early && touch -d @2000000000 /late
+COPY f /copied
+WORKDIR /made
+EOT
+touch -d @5000 "$T/t/f"
+made "6 --timestamp" t --timestamp 1500000000
+is "$(raw t | json - '[d["created"], sorted({h["created"] for h in d["history"][-3:]})]')" '["2017-07-14T02:40:00Z", ["2017-07-14T02:40:00Z"]]' "6 --timestamp: the time of the image"
+kb t --timestamp 1500000000 -o "type=oci,dest=$T/t1,tar=false" >/dev/null
+times() { # of all that layers 1.. of the layout hold
+    skopeo inspect --raw "oci:$1" | json - '" ".join(l["digest"][7:] for l in d["layers"][1:])' | tr ' ' '\n' | while read -r b; do
+        zstd -dcq "$1/blobs/sha256/$b" | tar --full-time --utc -tvf - | awk '{ print $4, $5 }'
+    done | sort | uniq -c | sed 's/^ *//'
+}
+is "$(times "$T/t1")" "4 2017-07-14 02:40:00" "6 --timestamp: that of every file in a new layer, earlier ones too"
+kb t --build-arg SOURCE_DATE_EPOCH=1500000000 --rewrite-timestamp -o "type=oci,dest=$T/t2,tar=false" >/dev/null
+is "$(times "$T/t2")" $'1 1970-01-01 00:16:40\n1 1970-01-01 01:23:20\n2 2017-07-14 02:40:00' "6 --rewrite-timestamp: later ones only; another key"
+made "6 --reproducible" t --reproducible --build-arg SOURCE_DATE_EPOCH=5
+is "$(raw t | json - 'd["created"]')" 1970-01-01T00:00:00Z "6 --reproducible, whatever else says"
+wrong "6 --timestamp is a number" "no number of seconds" --timestamp yesterday
+wrong "6 two times" "both say the time" --timestamp 1 --source-date-epoch 2
+printf 'FROM busybox:1.35\nRUN echo old > /f\nCOPY f /g\n' | dockerfile ttl
+echo 1 >"$T/ttl/f"
+kb ttl
+kb ttl --cache-ttl 1h
+is "$(grep -c ' cached$' <<<"$out")" 2 "4 --cache-ttl: young results count"
+kb ttl --cache-ttl 0
+is "$(grep -c ' cached$' <<<"$out")" 0 "4 --cache-ttl=0: none does"
+sleep 2
+kb ttl --cache-ttl 1s
+is "$(grep -c ' cached$' <<<"$out") $(grep -c 'older than --cache-ttl' <<<"$out")" "0 2" "4 --cache-ttl: old ones do not, and that is why" || diag "$out"
+kb ttl --cache-ttl 1h
+is "$(grep -c ' cached$' <<<"$out")" 2 "4 what was made again is young"
+
+# ---- 2: contexts
+mkdir -p "$T/whole/part/in"
+printf 'FROM scratch\nCOPY f in /\n' >"$T/whole/part/Dockerfile"
+echo part >"$T/whole/part/f"
+echo in >"$T/whole/part/in/g"
+printf 'in/g\n' >"$T/whole/part/.dockerignore"
+out=$("$KILN" build --progress=plain --context "dir://$T/whole" --context-sub-path part -o "type=tar,dest=$T/sub.tar" 2>&1)
+is "$(tar -tf "$T/sub.tar" | sort | paste -sd' ')" "f" "2 --context, --context-sub-path: files, Dockerfile and ignore file are those of the directory" || diag "$out"
+tar -C "$T/whole" -cf "$T/whole.tar" .
+out=$("$KILN" build --progress=plain --context tar://stdin --context-sub-path=part -o "type=tar,dest=$T/sub.tar" <"$T/whole.tar" 2>&1)
+is "$(tar -tf "$T/sub.tar" | sort | paste -sd' ')" "f g" "2 --context=tar://stdin" || diag "$out"
+status 3 "2 a directory that is not there" "$KILN" build --context-sub-path nowhere "$T/whole"
+like "$out" "cannot open 'nowhere' of the build context" "... is named"
+echo other >"$T/other-ignore"
+printf 'FROM scratch\nCOPY . /\n' | dockerfile ign
+touch "$T/ign/a" "$T/ign/b"
+echo b >"$T/ign/.dockerignore"
+printf 'a\nDockerfile\n.dockerignore\n' >"$T/other-ignore"
+made "2 --ignorefile" ign --ignorefile "$T/other-ignore"
+is "$(tree ign | grep -oE '^[a-z.A-Z]+')" b "2 --ignorefile: instead of .dockerignore" || tree ign
+printf 'ONE=file\n# no\nTWO=file\n' >"$T/args-file"
+printf 'FROM busybox:1.35\nARG ONE\nARG TWO\nRUN echo $ONE $TWO\n' | dockerfile args
+kb args --build-arg-file "$T/args-file" --build-arg TWO=line
+is "$(said)" "file line" "2 --build-arg-file, and --build-arg above it"
+
+# ---- 3: kaniko's names of outputs; 7: the log
+kb args --build-arg ONE=1 -d "127.0.0.1:$port/k:1" --destination "127.0.0.1:$port/k:2" --tar-path "$T/k.tar" --oci-layout-path "$T/k.oci" >/dev/null || diag "$out"
+ok "3 --destination is pushed" skopeo inspect --raw --tls-verify=false "docker://127.0.0.1:$port/k:2"
+is "$(tar -xOf "$T/k.tar" manifest.json | json - 'sorted(t.split("/")[-1] for t in d[0]["RepoTags"])')" '["k:1", "k:2"]' "3 --tar-path"
+ok "3 --oci-layout-path" test -e "$T/k.oci/index.json"
+kb args --build-arg ONE=1 -d "127.0.0.1:$port/k:3" --no-push -o type=registry >/dev/null
+nok "3 --no-push" skopeo inspect --raw --tls-verify=false "docker://127.0.0.1:$port/k:3"
+kb args --build-arg ONE=logged --logfile "$T/log"
+is "$out" "" "7 --logfile: nothing is said here"
+like "$(cat "$T/log")" '^#[0-9]+ [0-9.]+ logged' "7 --logfile: all of it is there"
+printf 'FROM busybox:1.35\nRUN echo why; false\n' | dockerfile o
+kb o --logfile "$T/log" >/dev/null
+like "$out" '^error: .*RUN echo why; false' "7 --logfile: a failure is told here too"
+like "$(cat "$T/log")" '^error: .*RUN echo why; false' "... and there"
+is "$(kb args --build-arg ONE=q -q; echo "$out")" "$(kb args --build-arg ONE=q --iidfile "$T/iid"; cat "$T/iid")" "3 --quiet: the id"
 registry_down
 done_testing
