@@ -51,7 +51,7 @@ static int write_text(const struct app *a, const char *path, const char *text, s
 }
 
 /* spec/cli-flags.md 9.6. */
-static int write_metadata(struct plan *p, const struct image *im, const struct output_done *d, struct err **e)
+static int write_metadata(struct plan *p, const struct output_done *d, struct err **e)
 {
 	AUTO(jval_freep) struct jval *o = jval_obj();
 	AUTO(buf_freep) struct buf b = BUF_MAX(4 << 20);
@@ -68,7 +68,7 @@ static int write_metadata(struct plan *p, const struct image *im, const struct o
 		jval_set_str(o, "containerimage.digest", digest_text(&d->manifest.digest).s);
 		jval_set(o, "containerimage.descriptor", desc);
 	}
-	for (size_t i = 0; i < p->req->tags.n; i++)
+	for (size_t i = 0; i < p->req->tags.n && !digest_zero(&d->config); i++)
 		buf_printf(&names, "%s%s", i ? "," : "", p->req->tags.v[i]);
 	if (names.n)
 		jval_set_str(o, "image.name", names.p);
@@ -176,19 +176,16 @@ int result_outputs(struct plan *p, struct image *im, struct build_done *ret, str
 
 	if (store_sync_start(p->app->store, e) < 0 || all_outputs(p, im, &all, e) < 0 || keep_bases(p, e) < 0)
 		return -1;
-	if (digest_zero(&all.config)) {
-		AUTO(buf_freep) struct buf b = BUF_MAX(8 << 20);
-
-		image_config_bytes(im, &b);
-		digest_of(b.p, b.n, &all.config);
-	}
-	if (p->req->iidfile && write_text(p->app, p->req->iidfile, digest_text(&all.config).s, e) < 0)
+	/* Files are no image and have no id: then these files are empty, as buildx leaves them. */
+	const struct digest_text id = digest_text(&all.config);
+	bool image = !digest_zero(&all.config);
+	if (p->req->iidfile && write_text(p->app, p->req->iidfile, image ? id.s : "", e) < 0)
 		return -1;
-	if (p->req->iidfile_raw && write_text(p->app, p->req->iidfile_raw, strchr(digest_text(&all.config).s, ':') + 1, e) < 0)
+	if (p->req->iidfile_raw && write_text(p->app, p->req->iidfile_raw, image ? strchr(id.s, ':') + 1 : "", e) < 0)
 		return -1;
 	if (write_digests(p, &all.manifest.digest, e) < 0)
 		return -1;
-	if (p->req->metadata_file && write_metadata(p, im, &all, e) < 0)
+	if (p->req->metadata_file && write_metadata(p, &all, e) < 0)
 		return -1;
 	ret->config = all.config;
 	return 0;

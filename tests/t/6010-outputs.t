@@ -94,6 +94,18 @@ is "$(skopeo inspect --raw "oci-archive:$T/r1.tar" | sha256sum)" "$(skopeo inspe
     "with SOURCE_DATE_EPOCH two stores make one manifest"
 
 # ---- the store's commands
+# ---- cli-flags 3: files are no image, and have no id (as buildx has it)
+while read -r type id; do
+    : >"$T/quiet" && echo stale | tee "$T/iid" >"$T/raw"
+    "$KILN" build -q -t some:1 --iidfile "$T/iid" --iidfile-raw "$T/raw" --metadata-file "$T/md" -o "type=$type,dest=$T/q.$type" "$T/o" >"$T/quiet" 2>/dev/null
+    is "$(wc -l <"$T/quiet") $(wc -c <"$T/iid") $(wc -c <"$T/raw") $(grep -c containerimage.config.digest "$T/md") $(grep -c image.name "$T/md")" "$id" \
+        "cli-flags 3 -q, --iidfile, --metadata-file with type=$type"
+done <<'EOT'
+local 0 0 0 0 0
+tar 0 0 0 0 0
+oci 1 71 64 1 1
+EOT
+
 status 0 "save" "$KILN" save -o "$T/save.tar" out.test/o:1
 ok "skopeo reads it" skopeo inspect "oci-archive:$T/save.tar"
 status 0 "load into another store" env KILN_ROOT="$T/other" "$KILN" load -i "$T/save.tar"
