@@ -249,6 +249,12 @@ static bool reserved(const char *path)
 	return strcmp(path, "/") == 0;
 }
 
+static void volume_add(struct build_req *r, struct volume v)
+{
+	r->run.volume = mem_grow(r->run.volume, r->run.nvolume + 1, sizeof(*r->run.volume));
+	r->run.volume[r->run.nvolume++] = v;
+}
+
 /* SOURCE:TARGET[:OPTIONS] */
 static int volume(const char *text, struct build_req *r, struct err **e)
 {
@@ -269,8 +275,57 @@ static int volume(const char *text, struct build_req *r, struct err **e)
 	AUTO(mem_freep) char *real = realpath(name, NULL);
 	if (!real)
 		return err_errno(e, ERR_SOURCE, errno, "cannot find '%s'", name);
-	r->run.volume = mem_grow(r->run.volume, r->run.nvolume + 1, sizeof(*r->run.volume));
-	r->run.volume[r->run.nvolume++] = (struct volume){ take(&real), buf_steal(&target), readonly };
+	volume_add(r, (struct volume){ .source = take(&real), .target = buf_steal(&target), .readonly = readonly });
+	return 0;
+}
+
+/* PATH[:TARGET][:PERMISSIONS] of a node, or "vendor/class=name". What the step may do with it is the node's mode to say. */
+static int device(const char *text, struct build_req *r, struct err **e)
+{
+	AUTO(buf_freep) struct buf target = BUF_MAX(8192);
+	struct slice source, rest = SLICE_NONE, path = SLICE_NONE, rights = SLICE_NONE;
+	struct stat st;
+
+	if (text[0] != '/') {
+		if (!strchr(text, '/') || !strchr(text, '='))
+			return err_set(e, ERR_USAGE, "it is neither an absolute path nor of the form vendor/class=name");
+		strs_add(&r->run.devices, text);
+		return 0;
+	}
+	slice_cut(slice_of(text), ':', &source, &rest);
+	slice_cut(rest, ':', &path, &rights);
+	if (path.n && path.p[0] != '/' && !rights.n) {
+		rights = path;
+		path = SLICE_NONE;
+	}
+	for (size_t i = 0; i < rights.n; i++)
+		if (!strchr("rwm", rights.p[i]))
+			return err_set(e, ERR_USAGE, "'%.*s' is made of other letters than r, w and m", SLICE_F(rights));
+	path_clean(path.n ? path : source, &target);
+	if (buf_ok(&target, "its target", e) < 0)
+		return -1;
+	if (target.p[0] != '/' || target.n == 1)
+		return err_set(e, ERR_USAGE, "its target '%s' is not an absolute path of a file", target.p);
+	AUTO(mem_freep) char *name = mem_strn(source.p, source.n);
+	if (fstatat(AT_FDCWD, name, &st, 0) < 0)
+		return err_errno(e, ERR_SOURCE, errno, "cannot find '%s'", name);
+	if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
+		return err_set(e, ERR_USAGE, "'%s' is no device; a file or directory is given with --volume", name);
+	volume_add(r, (struct volume){ .source = take(&name), .target = buf_steal(&target), .device = true });
+	return 0;
+}
+
+static int devices(struct build_opts *o, struct build_req *r, struct err **e)
+{
+	static const char *const usual[] = { "/etc/cdi", "/var/run/cdi" };
+
+	for (size_t i = 0; i < o->devices.n; i++)
+		if (device(o->devices.v[i], r, e) < 0)
+			return err_wrap(e, "--device is '%s'", o->devices.v[i]);
+	for (size_t i = 0; i < o->cdi_dirs.n; i++)
+		strs_add(&r->run.cdi_dirs, o->cdi_dirs.v[i]);
+	for (size_t i = 0; i < countof(usual) && !o->cdi_dirs.n; i++)
+		strs_add(&r->run.cdi_dirs, usual[i]);
 	return 0;
 }
 
@@ -313,7 +368,7 @@ int build_steps(struct app *a, struct build_opts *o, struct build_req *r, struct
 		strs_add(&r->allow, what);
 	}
 	if ((o->hostname && hostname(o->hostname, e) < 0) || resolver(o, r, e) < 0 || capabilities(o, r, e) < 0 || mounts(o, r, e) < 0 ||
-	    volumes(o, r, e) < 0 || groups(a, o, r, e) < 0)
+	    devices(o, r, e) < 0 || volumes(o, r, e) < 0 || groups(a, o, r, e) < 0)
 		return -1;
 	if (o->use_stdin && (strcmp(r->context, "-") == 0 || (r->file && strcmp(r->file, "-") == 0)))
 		return err_set(e, ERR_USAGE, "--stdin gives standard input to the steps, and it is where the Dockerfile comes from");

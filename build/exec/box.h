@@ -70,7 +70,7 @@ struct mount_type {
 	/* Make the source, before the root is there. *ret: a detached mount; -1: nothing is to be mounted. */
 	int (*prepare)(struct box *b, const struct run_mount *m, int *ret, struct err **e);
 };
-extern const struct mount_type mount_bind, mount_cache, mount_tmpfs, mount_secret, mount_ssh, mount_file, mount_host;
+extern const struct mount_type mount_bind, mount_cache, mount_tmpfs, mount_secret, mount_ssh, mount_file, mount_host, mount_device;
 int mount_prepare(struct box *b, int *mounts, struct err **e);          /* spec->nmount of them */
 int mount_attach_all(struct box *b, int *mounts, struct err **e);
 

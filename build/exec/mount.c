@@ -13,7 +13,7 @@
 static const struct mount_type *const types[] = {
 	[RUN_BIND] = &mount_bind,     [RUN_CACHE] = &mount_cache, [RUN_TMPFS] = &mount_tmpfs,
 	[RUN_SECRET] = &mount_secret, [RUN_SSH] = &mount_ssh,     [RUN_FILE] = &mount_file,
-	[RUN_HOST] = &mount_host,
+	[RUN_HOST] = &mount_host,     [RUN_DEVICE] = &mount_device,
 };
 
 int mount_prepare(struct box *b, int *mounts, struct err **e)

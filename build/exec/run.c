@@ -79,7 +79,7 @@ static void get_mount(struct wire *w, struct run_mount *m)
 	uint32_t bits;
 
 	m->kind = wire_u32(w);
-	if (m->kind > RUN_HOST)
+	if (m->kind > RUN_DEVICE)
 		w->bad = true;
 	m->target = wire_str(w);
 	m->lower = get_strs(w, &m->nlower);

@@ -11,14 +11,14 @@
 #include "base/job.h"
 
 enum run_net { RUN_NET_HOST, RUN_NET_NONE, RUN_NET_PRIVATE };
-enum run_mount_kind { RUN_BIND, RUN_CACHE, RUN_TMPFS, RUN_SECRET, RUN_SSH, RUN_FILE, RUN_HOST };
+enum run_mount_kind { RUN_BIND, RUN_CACHE, RUN_TMPFS, RUN_SECRET, RUN_SSH, RUN_FILE, RUN_HOST, RUN_DEVICE };
 struct run_mount {
 	enum run_mount_kind kind;
 	char *target;                    /* absolute inside the root, cleaned */
 	/* RUN_BIND: a read-only stack of store directories (bottom first), and a path in it */
 	char **lower;
 	size_t nlower;
-	char *source;                    /* path inside it ("" = its root); RUN_HOST: absolute path of the host */
+	char *source;                    /* path inside it ("" = its root); RUN_HOST, RUN_DEVICE: absolute path of the host */
 	bool readonly;
 	/* RUN_CACHE: store directory ("cache/<hash>"), what it is the hash of, a sub-path in it */
 	char *cache, *id;

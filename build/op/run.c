@@ -109,68 +109,6 @@ static void env_eval(struct eval *ev, struct run *r)
 	}
 }
 
-static bool allowed(const struct plan *p, const char *what)
-{
-	for (size_t i = 0; i < p->req->allow.n; i++) {
-		if (strcmp(p->req->allow.v[i], what) == 0)
-			return true;
-	}
-	return false;
-}
-
-static int refuse(struct eval *ev, const struct flag *f, const char *what, struct err **e)
-{
-	err_set(e, ERR_LIMIT, "%s is not allowed", what);
-	err_hint(e, "give --allow %s on the command line", what);
-	return diag_place(e, ev->plan->file->source, f->at);
-}
-
-static bool device_required(char *const *field, size_t n)
-{
-	bool required = false;
-
-	for (size_t i = 0; i < n; i++) {
-		struct slice key = slice_of(field[i]), value = SLICE_NONE;
-
-		if (!slice_cut(slice_of(field[i]), '=', &key, &value))
-			key = slice_of(field[i]);
-		if (slice_is_nocase(key, "required"))
-			required = !(value.n && strchr("0fF", value.p[0]));
-	}
-	return required;
-}
-
-/* 8.5: no CDI device can be injected by a builder without root, so what is required fails and the rest is skipped; all of it is in the key. */
-static int device_eval(struct eval *ev, const struct instr *in, const struct flag *f, struct run *r, struct err **e)
-{
-	const char *text = NULL;
-	char **field = NULL;
-	size_t n = 0;
-
-	if (!allowed(ev->plan, "device"))
-		return refuse(ev, f, "device", e);
-	if (eval_expand(ev, in, f->value, f->value_at, &text, e) < 0 || csv_split(slice_of(text), &field, &n, e) < 0)
-		return -1;
-	bool required = device_required(field, n);
-	csv_free(field, n);
-	if (required) {
-		err_set(e, ERR_LIMIT, "device '%s' is required and cannot be given to a step", text);
-		err_hint(e, "a build without root injects no CDI devices; without 'required' the step runs without it");
-		return diag_place(e, ev->plan->file->source, f->at);
-	}
-	r->device[r->ndevice++] = text;
-	return 0;
-}
-
-static int devices_eval(struct eval *ev, const struct instr *in, struct run *r, struct err **e)
-{
-	r->device = arena_alloc(ev->arena, (in->nflag + 1) * sizeof(*r->device));
-	for (size_t i = 0; i < in->nflag; i++)
-		if (strcmp(in->flag[i].name, "device") == 0 && device_eval(ev, in, &in->flag[i], r, e) < 0)
-			return -1;
-	return 0;
-}
-
 static int modes_eval(struct eval *ev, const struct instr *in, struct run *r, struct err **e)
 {
 	const struct build_req *q = ev->plan->req;
@@ -182,15 +120,15 @@ static int modes_eval(struct eval *ev, const struct instr *in, struct run *r, st
 	if (net && net->value && strcmp(net->value, "none") == 0)
 		r->net = RUN_NET_NONE;
 	if (net && net->value && strcmp(net->value, "host") == 0) {
-		if (!wide_host && !allowed(ev->plan, "network.host"))
-			return refuse(ev, net, "network.host", e);
+		if (!wide_host && !run_allowed(ev->plan, "network.host"))
+			return run_refuse(ev, net, "network.host", e);
 		r->net = RUN_NET_HOST;
 	}
 	r->insecure = sec && sec->value && strcmp(sec->value, "insecure") == 0;
-	if (r->insecure && !allowed(ev->plan, "security.insecure"))
-		return refuse(ev, sec, "security.insecure", e);
+	if (r->insecure && !run_allowed(ev->plan, "security.insecure"))
+		return run_refuse(ev, sec, "security.insecure", e);
 	r->hostname = q->hostname ? q->hostname : host ? host : "buildkitsandbox";
-	return devices_eval(ev, in, r, e);
+	return run_devices_eval(ev, in, r, e);
 }
 
 static int run_eval(struct eval *ev, const struct instr *in, struct err **e)
@@ -488,7 +426,7 @@ static int run_exec(struct step *s, struct err **e)
 {
 	struct run *r = s->data;
 
-	if (run_mounts_given(r, e) < 0)
+	if (run_mounts_given(r, e) < 0 || run_devices_given(r, e) < 0)
 		return -1;
 	r->pending = 1;          /* ours, so that nothing starts before all were asked for */
 	if (store_tmp(step_app(s)->store, s->tmp, e) < 0)

@@ -1,6 +1,6 @@
 /* build/op/run.h - the pieces of RUN: what was evaluated, its mounts. */
 #pragma once
-#include "build/exec/run.h"
+#include "build/op/cdi.h"
 #include "build/plan.h"
 #include "parser/flags.h"
 
@@ -17,6 +17,11 @@ struct run_input {                       /* one --mount, evaluated */
 	size_t row;                      /* in the worker's description */
 	bool context;                    /* tree is a hidden stage made of the main context */
 };
+struct run_device {                      /* one --device */
+	const char *name;
+	bool required;
+	const struct flag *flag;
+};
 struct run {
 	struct step *s;
 	const char **argv;
@@ -31,8 +36,9 @@ struct run {
 	struct slice script;
 	enum run_net net;
 	bool insecure;
-	const char **device;             /* asked for, skipped: in the key */
+	struct run_device *device;
 	size_t ndevice;
+	struct cdi_edit edit;            /* what they bring: found before the start, not in the key */
 	const char *hostname;
 	/* running */
 	size_t pending;
@@ -66,3 +72,14 @@ void run_mounts_env(struct run *r);
 int run_mounts_spec(struct run *r, struct run_spec *spec, struct err **e);
 /* The worker could not prepare one: where that is written, and what its source may have been meant for. */
 void run_mounts_failed(struct run *r, struct err **e);
+
+/* build/op/run_devices.c */
+/* Is the name of a permission among those that were given (8.4)? */
+bool run_allowed(const struct plan *p, const char *what);
+int run_refuse(struct eval *ev, const struct flag *f, const char *what, struct err **e);
+int run_devices_eval(struct eval *ev, const struct instr *in, struct run *r, struct err **e);
+void run_devices_key(const struct run *r, struct keyer *k);
+/* What this host has of them; one that is required has to be there. Asked before the start. */
+int run_devices_given(struct run *r, struct err **e);
+/* The groups that they bring, behind those of the description. */
+void run_devices_groups(struct run *r, struct run_spec *spec);

@@ -424,7 +424,7 @@ static size_t volumes_spec(const struct run_opts *o, size_t i, const char *targe
 {
 	for (; i < o->nvolume && (!target || strcmp(o->volume[i].target, target) <= 0); i++)
 		spec->mount[spec->nmount++] = (struct run_mount){
-			.kind = RUN_HOST, .target = o->volume[i].target, .source = o->volume[i].source, .readonly = o->volume[i].readonly,
+			.kind = o->volume[i].device ? RUN_DEVICE : RUN_HOST, .target = o->volume[i].target, .source = o->volume[i].source, .readonly = o->volume[i].readonly,
 		};
 	return i;
 }
@@ -434,7 +434,9 @@ int run_mounts_spec(struct run *r, struct run_spec *spec, struct err **e)
 	const struct run_opts *o = &step_req(r->s)->run;
 	size_t volume = 0;
 
-	spec->mount = mem_array(r->nmount + o->nvolume + 1, sizeof(*spec->mount));
+	spec->mount = mem_array(r->edit.nmount + r->nmount + o->nvolume + 1, sizeof(*spec->mount));
+	for (size_t i = 0; i < r->edit.nmount; i++)
+		spec->mount[spec->nmount++] = r->edit.mount[i];
 	for (size_t i = 0; i < r->nmount; i++) {
 		struct run_input *m = &r->mount[i];
 		bool absent = late(m) && !m->secret && !m->socket;

@@ -61,8 +61,7 @@ int run_key(struct step *s, struct keyer *k, struct err **e)
 	key_text(k, "host name", r->hostname);
 	key_u64(k, "network", r->net);
 	key_u64(k, "security", r->insecure);
-	for (size_t i = 0; i < r->ndevice; i++)
-		key_text(k, "device", r->device[i]);
+	run_devices_key(r, k);
 	key_text(k, "platform", platform_text(&s->stage->platform).s);
 	key_u64(k, "size of /dev/shm", q->shm_size);
 	for (size_t i = 0; i < q->ulimits.n; i++)
@@ -144,8 +143,11 @@ int run_spec_of(struct run *r, struct buf *out, struct err **e)
 	for (size_t i = 0; i < r->argc; i++)
 		strs_add(&argv, r->argv[i]);
 	for (size_t i = 0; i < r->nenv; i++)
-		if (!set_again(r->env[i], r->extra, r->nextra))
+		if (!set_again(r->env[i], r->extra, r->nextra) && !set_again(r->env[i], r->edit.env, r->edit.nenv))
 			strs_add(&env, r->env[i]);
+	for (size_t i = 0; i < r->edit.nenv; i++)
+		if (!set_again(r->edit.env[i], r->extra, r->nextra))
+			strs_add(&env, r->edit.env[i]);
 	size_t open = env.n;
 	for (size_t i = 0; i < r->nextra; i++)
 		if (!set_again(r->extra[i], r->extra + i + 1, r->nextra - i - 1))
@@ -155,6 +157,7 @@ int run_spec_of(struct run *r, struct buf *out, struct err **e)
 	spec.argv = (char **)strs_null(&argv);
 	spec.ulimit = (char **)strs_null(&limits);
 	spec_options(&q->run, &spec);
+	run_devices_groups(r, &spec);
 	spec_root(s, &spec);
 	rc = run_mounts_spec(r, &spec, e);
 	if (rc == 0) {

@@ -103,7 +103,7 @@ for o in --memory=1g --cpu-shares=5 --security-opt=label=disable --cache-from=ty
     status 0 "$o" "$KILN" build "$o" "$T/meta"
     like "$out" "^warning: ${o%%=*} has no effect: " "is taken with a warning"
 done
-for o in --sign-by=me --cpp-flag=-DA --policy=x --device=/dev/x --decryption-key=k; do
+for o in --sign-by=me --cpp-flag=-DA --policy=x --decryption-key=k; do
     status 125 "$o" "$KILN" build "$o" "$T/meta"
     like "$out" "${o%%=*} is not supported: " "is refused with the reason"
 done

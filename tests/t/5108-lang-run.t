@@ -371,7 +371,7 @@ refused "8.3 a network mode" 'invalid network mode' <<<$'FROM busybox:1.35\nRUN 
 refused "8.4 a security mode" 'security "x" is not valid' <<<$'FROM busybox:1.35\nRUN --security=x true'
 refused "8.4 insecure without leave" 'security.insecure is not allowed' <<<$'FROM busybox:1.35\nRUN --security=insecure true'
 refused "8.5 a device without leave" 'device is not allowed' <<<$'FROM busybox:1.35\nRUN --device=vendor1.com/device=foo,required true'
-refused "8.5 a required device that no build without root can give" "device 'vendor1.com/device=foo,required' is required and cannot be given" --allow device <<<$'FROM busybox:1.35\nRUN --device=vendor1.com/device=foo,required true'
+refused "8.5 a required device that is not there" "required CDI device 'vendor1.com/device=foo' is not registered" --allow device <<<$'FROM busybox:1.35\nRUN --device=vendor1.com/device=foo,required true'
 refused "14 a permission that does not exist" 'none of network.host, security.insecure, device' --allow nope <<<$'FROM busybox:1.35\nRUN true'
 refused "8.3 the host's network without leave" 'network.host is not allowed' --network=private <<<$'FROM busybox:1.35\nRUN --network=host true'
 dockerfile leave <<'EOT'
