@@ -91,11 +91,21 @@ static const char *global_get(void *arg, struct slice name)
 	return v ? v->value : NULL;
 }
 
+/* A global ARG without a value is declared, too. */
+static bool is_global(const struct file *f, struct slice name)
+{
+	for (size_t i = 0; i < f->nglobal; i++)
+		for (size_t k = 0; k < f->global[i]->npair; k++)
+			if (slice_is(name, f->global[i]->pair[k].key))
+				return true;
+	return false;
+}
+
 static void global_seen(void *arg, struct slice name, bool found)
 {
 	struct global_look *g = arg;
 
-	if (found || !g->from)
+	if (found || !g->from || is_global(g->p->file, name))
 		return;
 	const char *near = vars_near(&g->p->global, name);
 	lint_report(&g->p->lint, LINT_UndefinedArgInFrom, g->in, g->at, "FROM argument '%.*s' is not declared%s%s%s", SLICE_F(name),

@@ -51,27 +51,43 @@ bool is_arg_blank(char c)
 	return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r';
 }
 
-static const struct { uint32_t from, to; } letters[] = {
+struct range {
+	uint32_t from, to;
+};
+static const struct range letters[] = {
 #include "parser/letters.def"
 };
+static const struct range printable[] = {
+#include "parser/printable.def"
+};
 
-bool is_name_char(uint32_t c)
+static bool in_ranges(const struct range *v, size_t n, uint32_t c)
 {
-	size_t low = 0, high = countof(letters);
+	size_t low = 0, high = n;
 
-	if (c < 0x80)
-		return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 
-		if (c < letters[mid].from)
+		if (c < v[mid].from)
 			high = mid;
-		else if (c > letters[mid].to)
+		else if (c > v[mid].to)
 			low = mid + 1;
 		else
 			return true;
 	}
 	return false;
+}
+
+bool is_name_char(uint32_t c)
+{
+	if (c < 0x80)
+		return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+	return in_ranges(letters, countof(letters), c);
+}
+
+bool is_printable(uint32_t c)
+{
+	return c < 0x80 ? c >= ' ' && c < 0x7F : in_ranges(printable, countof(printable), c);
 }
 
 size_t name_length(struct slice text)

@@ -15,6 +15,8 @@ struct slice trim_blanks_left(struct slice text);
 bool is_arg_blank(char c);
 /* A character of a variable's name: Unicode letters and digits, '_'. */
 bool is_name_char(uint32_t c);
+/* A character that shows as itself in a quoted list of the history (Appendix D.2): letters, marks, numbers, punctuation, symbols, ' '. */
+bool is_printable(uint32_t c);
 /* Bytes of the variable name at the start of text (3.3): one special character, a run of digits, or a name. */
 size_t name_length(struct slice text);
 

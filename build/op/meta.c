@@ -2,9 +2,11 @@
 #include <signal.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "build/plan.h"
 #include "parser/diag.h"
 #include "parser/flags.h"
+#include "parser/words.h"
 
 static int bad(struct eval *ev, const struct instr *in, struct span at, struct err **e)
 {
@@ -21,17 +23,20 @@ static void add_quoted(struct buf *b, const char *s)
 		     { '\\', '\\' }, { '"', '"' } };
 
 	buf_char(b, '"');
-	for (; *s; s++) {
+	for (size_t width = 0; *s; s += width) {
+		uint32_t c = utf8_decode(slice_of(s), &width);
 		size_t i;
 
 		for (i = 0; i < countof(rows) && rows[i].c != *s; i++)
 			;
 		if (i < countof(rows))
 			buf_printf(b, "\\%c", rows[i].esc);
-		else if ((unsigned char)*s < 0x20 || *s == 0x7f)
+		else if (c == UTF8_BAD && width == 1)
 			buf_printf(b, "\\x%02x", (unsigned char)*s);
+		else if (is_printable(c))
+			buf_add(b, s, width);
 		else
-			buf_char(b, *s);
+			buf_printf(b, c < 0x80 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", c);
 	}
 	buf_char(b, '"');
 }

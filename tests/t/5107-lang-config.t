@@ -183,6 +183,13 @@ for c in 'HEALTHCHECK --interval=1us CMD x|cannot be less than 1ms' 'HEALTHCHECK
     'LABEL a=1 b|can.t find =' 'ENV =x|names can not be blank' 'WORKDIR|WORKDIR requires exactly one argument'; do
     refused "7 ${c%%|*}" "${c#*|}" <<<$'FROM scratch\n'"${c%%|*}"
 done
+# Appendix D.2: what is seen stays, the rest is escaped by its size; U+200B, U+00A0, a tag and two bytes that are no UTF-8.
+printf 'FROM scratch\nCMD ["\303\251\\u200b\\u00a0\\u0001\363\240\200\201 \360\237\230\200\\"\\\\"]\nENTRYPOINT \377x \a\n' | dockerfile quoted
+made "D.2 builds" quoted
+same "D.2 the quoted list" "$(hist quoted)" <<'EOT'
+CMD ["é\u200b\u00a0\x01\U000e0001 😀\"\\"] (empty)
+ENTRYPOINT ["/bin/sh" "-c" "\xffx \a"] (empty)
+EOT
 is "$(printf 'FROM scratch\nHEALTHCHECK --foo=1 CMD x\n' | "$KILN" build -f - "$T/bad" 2>&1 </dev/stdin | grep -c ^error:)" 1 "7.11 an unknown option is one error"
 registry_down
 done_testing

@@ -60,6 +60,8 @@ UndefinedArgInFrom 9
 UndefinedVar 16
 WorkdirRelativePath 11
 EOT
+printf 'ARG P\nFROM --platform=${P:-linux/amd64} scratch AS amd64\n' >"$T/lint/Global"
+is "$(found lint -f "$T/lint/Global")" "" "15.2 a global ARG without a value is declared"
 c=$(cat "$T/lint/Dockerfile")
 status 1 "16.1 findings: status 1" "$KILN" build --check --build-arg BASE=scratch "$T/lint"
 like "$out" 'Check complete, [0-9]+ warnings have been found!' "16.1 and a sentence"
