@@ -140,6 +140,8 @@ int sched_run(struct plan *p, struct err **e);
 /* build/imageopts.c: what the command line says about the image; before its config is finished, and after. */
 void imageopts_config(const struct build_req *r, struct image *im);
 int imageopts_finish(struct plan *p, const struct base_image *base, struct image *im, struct err **e);
+/* build/squash.c: one layer instead of those above the first nbase, or of all; its blob is in the store. */
+int squash_layers(struct plan *p, size_t nbase, struct image *im, struct err **e);
 /* build/result.c: the finished image of the target. */
 int result_image(struct plan *p, struct image *ret, struct err **e);
 int result_outputs(struct plan *p, struct image *im, struct build_done *ret, struct err **e);

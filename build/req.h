@@ -52,6 +52,7 @@ struct run_opts {                        /* what every RUN gets beside its own f
 	struct strs devices;             /* --device by the names of CDI */
 	struct strs cdi_dirs;            /* where they are described */
 };
+enum squash { SQUASH_NONE, SQUASH_NEW, SQUASH_ALL };
 struct image_opts {                      /* what the image is besides its files (build/cmd/build_image.c) */
 	const char *from;                /* instead of the image of the first FROM */
 	struct strs env;                 /* "K=V", before all that the Dockerfile says */
@@ -59,6 +60,7 @@ struct image_opts {                      /* what the image is besides its files 
 	bool drop_labels;                /* those of the base */
 	bool base_annotations;           /* those of its manifest are kept */
 	bool created_annotation, identity, omit_history;
+	enum squash squash;
 	const char *os_version;
 	struct strs os_features;
 };

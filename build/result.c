@@ -32,7 +32,11 @@ int result_image(struct plan *p, struct image *ret, struct err **e)
 	struct pstage *ps = p->target;
 
 	image_copy(ret, &ps->image);
+	size_t nbase = ret->nlayer;
 	add_layers(p, ps, ret);
+	/* Of the entries that tell of new layers, the first one stands for the one that is left (config_finish). */
+	if (squash_layers(p, nbase, ret, e) < 0)
+		return -1;
 	imageopts_config(p->req, ret);
 	config_finish(ret, p->req->platform || !ps->base ? &p->target_platform : &ret->platform, ps->base_history, p->epoch);
 	return imageopts_finish(p, ps->base, ret, e);

@@ -14,6 +14,7 @@ enum work {
 	WORK_CACHES,             /* mapped: cache mounts into trash/ */
 	WORK_COPY,               /* local or mapped: what a COPY or ADD selects -> pack */
 	WORK_TREE,               /* mapped: a merged tree as tar or directory */
+	WORK_SQUASH,             /* mapped: several layers -> pack */
 	WORK_PULL,               /* local: an image from a registry */
 	WORK_PUSH,               /* local: an image to a registry */
 	WORK_ARCHIVE,            /* local: read or write an archive */
@@ -85,6 +86,9 @@ struct pack_job {
 };
 void pack_job_put(struct buf *b, const struct pack_job *r);
 int pack_answer_get(struct slice in, struct pack_facts *ret, struct err **e);
+
+/* WORK_SQUASH (build/squash.c) */
+job_main squash_job;
 
 /* WORK_CALL: local jobs inherit this process's memory, so a function and its argument are enough. */
 typedef int work_fn(void *arg, struct job_self *self, struct buf *out, struct err **e);

@@ -10,8 +10,8 @@ struct build_opts {
 	const char *timestamp, *sub_path, *context, *logfile, *tar_path, *layout_path;
 	const char *digest_file, *name_digest_file, *tag_digest_file;
 	const char *from, *format, *os_version;
-	enum tri http_proxy, inherit_labels, inherit_annotations, created_annotation, identity_label;
-	bool no_hosts, no_hostname, use_stdin, omit_history, no_push;
+	enum tri http_proxy, inherit_labels, inherit_annotations, created_annotation, identity_label, layers;
+	bool no_hosts, no_hostname, use_stdin, omit_history, no_push, squash, squash_all;
 	bool no_cache, force_comp, push, load, quiet, rewrite_timestamp;
 	int64_t level, jobs, cache_ttl;
 	uint64_t shm_size;

@@ -104,6 +104,7 @@ int build_image(struct app *a, struct build_opts *o, struct build_req *r, struct
 	im->drop_labels = o->inherit_labels == TRI_NO;
 	im->identity = o->identity_label == TRI_YES;
 	im->omit_history = o->omit_history;
+	im->squash = o->squash_all ? SQUASH_ALL : o->squash || o->layers == TRI_NO ? SQUASH_NEW : SQUASH_NONE;
 	im->os_version = o->os_version && *o->os_version ? o->os_version : NULL;
 	format(o, r);
 	return 0;

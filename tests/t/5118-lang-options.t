@@ -230,5 +230,44 @@ kb o --logfile "$T/log" >/dev/null
 like "$out" '^error: .*RUN echo why; false' "7 --logfile: a failure is told here too"
 like "$(cat "$T/log")" '^error: .*RUN echo why; false' "... and there"
 is "$(kb args --build-arg ONE=q -q; echo "$out")" "$(kb args --build-arg ONE=q --iidfile "$T/iid"; cat "$T/iid")" "3 --quiet: the id"
+# ---- 3: one layer
+dockerfile sq <<'EOT'
+FROM busybox:1.35
+RUN echo 1 > /a; ln /a /a2; mkdir -p /d/e; echo x > /d/e/x; rm /etc/group; ln -s a /l; touch -d @1000 /d/e /d
+COPY f /d/f
+RUN rm -r /a /d/e; rm /bin/xargs; rm -r /var/www /usr/sbin; echo file > /usr/sbin; mkdir /d/e; echo 2 > /d/e/y; echo new > /a3; ln /a3 /a4; ln /a3 /0; chmod 700 /home; rm -r /var/spool; mkdir /var/spool
+RUN echo back > /etc/group; rm /a3; setfattr -n user.k -v v /d/f 2>/dev/null; true
+EOT
+echo content >"$T/sq/f"
+printf '%s\n' 'RUN rm -rf /mnt; ln -s home /mnt' 'RUN mkdir -p /srv/deep/er; chown 1000:1000 /srv/deep' >>"$T/sq/Dockerfile"
+made "3 as it is" sq
+cp "$T/sq.tar" "$T/plain.tar"
+layers() { raw sq | json - '[len(d["rootfs"]["diff_ids"]), sum(not h.get("empty_layer") for h in d["history"]), len(d["history"])]'; }
+plain=$(layers) before=$(tree sq)
+is "$plain" '[7, 7, 7]' "3 a layer for each step"
+made "3 --squash" sq --squash
+is "$(layers)" '[2, 2, 7]' "3 --squash: one on top of the base; the history tells all"
+same "3 --squash: the same files" "$(tree sq)" <<<"$before"
+is "$(raw sq | json - 'd["rootfs"]["diff_ids"][0]')" "$(skopeo inspect --config --raw --tls-verify=false "docker://127.0.0.1:$port/library/busybox:1.35" | json - 'd["rootfs"]["diff_ids"][0]')" "3 --squash: the base's layer is the base's"
+id=$(raw sq | sha256sum)
+kb sq --squash >/dev/null
+made "3 --squash again" sq --squash
+is "$(raw sq | sha256sum)" "$id" "3 --squash: the same image again"
+is "$(grep -c ' cached$' <<<"$out")" 6 "3 --squash: steps are cached as ever"
+skopeo copy -q "oci-archive:$T/sq.oci" "dir:$T/sq.dir"
+blob=$(skopeo inspect --raw "dir:$T/sq.dir" | json - 'd["layers"][1]["digest"][7:]')
+same "3 --squash: what the new layer holds" "$(zstd -dcq "$T/sq.dir/$blob" | tar -tf - | grep -vE '^(srv|d/|etc/$)' | sort | paste -sd' ')" <<'EOT'
+0 a2 a4 bin/ bin/.wh.xargs etc/group home/ l mnt usr/ usr/sbin var/ var/.wh.www var/spool/ var/spool/.wh.mail
+EOT
+made "3 --squash-all" sq --squash-all
+is "$(layers)" '[1, 1, 7]' "3 --squash-all: one in all"
+same "3 --squash-all: the same files" "$(tree sq)" <<<"$before"
+made "3 --layers=false" sq --layers=false
+is "$(layers)" '[2, 2, 7]' "4 --layers=false is --squash"
+kb sq --squash -t "127.0.0.1:$port/sq" --push >/dev/null || diag "$out"
+"$KILN" build -q -t after - >/dev/null <<<"FROM 127.0.0.1:$port/sq
+RUN test -e /d/e/y && ! test -e /bin/xargs && test \"\$(stat -c %h /a4)\" = 2" && pass "3 --squash: a build goes on from it" || fail "3 --squash: a build goes on from it"
+printf 'FROM busybox:1.35\nLABEL a=b\n' | dockerfile one
+made "3 --squash with nothing new" one --squash
 registry_down
 done_testing
