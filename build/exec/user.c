@@ -48,6 +48,11 @@ static bool digits(struct slice s)
 	return s.n > 0;
 }
 
+static bool is_id(struct slice s)
+{
+	return digits(s) || slice_is(s, "root");
+}
+
 /* 1: a name. */
 static int number(struct slice s, const char *what, uint32_t *ret, struct err **e)
 {
@@ -122,7 +127,7 @@ static int group_add(struct user *u, uint32_t gid, size_t *cap, struct err **e)
 	return 0;
 }
 
-/* All groups that list the user, the primary one first. */
+/* The primary group, and all that list the user. */
 static int groups_of(struct user *u, struct slice text, struct slice name, struct err **e)
 {
 	struct slice line = SLICE_NONE;
@@ -167,8 +172,11 @@ int user_resolve(int root, const char *user_text, struct user *ret, struct err *
 
 	if (!grouped)
 		group = SLICE_NONE;
-	if (name.n == 0)
+	/* Beside another number the word is one (spec/dockerfile.md 6.2); alone it is a name like others. */
+	if (name.n == 0 || (slice_is(name, "root") && is_id(group)))
 		name = SLICE_LIT("0");
+	if (slice_is(group, "root") && digits(name))
+		group = SLICE_LIT("0");
 	rc = number(name, "user", &u.uid, e);
 	if (rc < 0)
 		return -1;
@@ -178,7 +186,7 @@ int user_resolve(int root, const char *user_text, struct user *ret, struct err *
 		return -1;
 
 	listed = passwd_find(buf_view(&passwd), rc == 1 ? name : SLICE_NONE, u.uid, &line, &uid, &gid);
-	if (rc == 1 && !listed && !slice_is(name, "root"))
+	if (rc == 1 && !listed)
 		return err_set(e, ERR_STEP, "unable to find user %.*s: no matching entries in passwd file", SLICE_F(name));
 	if (listed) {
 		struct slice home = field(line, 5);
@@ -187,12 +195,10 @@ int user_resolve(int root, const char *user_text, struct user *ret, struct err *
 		u.gid = gid;
 		u.home = home.n ? mem_strn(home.p, home.n) : NULL;
 	}
-	if (group.n > 0) {
-		if (user_group(&u, group, buf_view(&groups), e) < 0)
-			return -1;
-	} else if (listed && groups_of(&u, buf_view(&groups), field(line, 0), e) < 0) {
+	if (group.n > 0 && user_group(&u, group, buf_view(&groups), e) < 0)
 		return -1;
-	}
+	if (groups_of(&u, listed && group.n == 0 ? buf_view(&groups) : SLICE_NONE, field(line, 0), e) < 0)
+		return -1;
 	*ret = u;
 	u = (struct user){ .uid = 0 };
 	return 0;

@@ -283,6 +283,40 @@ mkdir -p "$T/long"
 python3 -c 'for i in range(380): print("FROM", f"s{i - 1}" if i else "scratch", "AS", f"s{i}\nENV N={i}\nWORKDIR /d{i}")' >"$T/long/Dockerfile"
 made "5 a chain of 380 stages" long
 is "$(raw long | json - '[len(d["rootfs"]["diff_ids"]), len(d["history"]), [v for v in d["config"]["Env"] if v[0] == "N"]]')" '[380, 760, ["N=379"]]' "5 has all of them"
+dockerfile groups <<'EOT'
+FROM busybox:1.35
+RUN printf 'svc:x:70:71::/srv/home:/bin/sh\n' > /etc/passwd; printf 'g1:x:81:svc\n' > /etc/group; touch /tmp/ids; chmod 666 /tmp/ids
+SHELL ["/bin/sh", "-c", "echo $0 $(id -u):$(id -g) $(sed -n s/^Groups:.//p /proc/self/status) >> /tmp/ids"]
+USER svc
+RUN svc
+USER svc:g1
+RUN svc:g1
+USER 70:5
+RUN 70:5
+USER 9
+RUN 9
+USER root:6
+RUN root:6
+USER 70:root
+RUN 70:root
+USER 0
+RUN 0
+RUN ["rm", "/etc/passwd", "/etc/group"]
+USER root:root
+RUN root:root
+EOT
+made "6.2 groups" groups
+same "6.2 the primary group is among the supplementary ones; root beside another number is a number" "$(file groups tmp/ids)" <<'EOT'
+svc 70:71 71 81
+svc:g1 70:81 81
+70:5 70:5 5
+9 9:0 0
+root:6 0:6 6
+70:root 70:0 0
+0 0:0 0
+root:root 0:0 0
+EOT
+refused "6.2 root alone is looked up" 'unable to find user root: no matching entries in passwd file' <<<$'FROM busybox:1.35\nRUN rm /etc/passwd\nUSER root\nRUN true'
 refused "6.2 an unknown group" 'unable to find group nosuch' <<<$'FROM busybox:1.35\nUSER 0:nosuch\nRUN true'
 refused "6.2 a name on an empty file system" 'invalid user index' <<<$'FROM scratch\nCOPY --chown=www Dockerfile /'
 registry_down
