@@ -226,7 +226,10 @@ static int stage_init(struct plan *p, size_t i, struct err **e)
 		ps->platform = p->target_platform;       /* its --platform is ignored (5.3) */
 	if (ps->parent || strcmp(ps->base_name, "scratch") == 0 || plan_named_context(p, ps->base_name, &ps->platform))
 		return 0;
-	return plan_image_name(ps->base_name, e) < 0 ? stage_error(p, st, st->base_at, e) : 0;
+	if (plan_image_name(ps->base_name, e) == 0)
+		return 0;
+	named_near(p, ps->base_name, e);
+	return stage_error(p, st, st->base_at, e);
 }
 
 static int find_target(struct plan *p, struct err **e)

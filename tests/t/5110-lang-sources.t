@@ -513,6 +513,7 @@ refused "13.2 a digest that the layout has not" 'is not in the archive' --build-
 # 19.1 what may have been meant
 refused "19.1 a named context with a letter wrong" "did you mean the context 'source'" --build-context "source=$T/named" <<<$'FROM scratch\nCOPY --from=sorce / /'
 refused "19.1 a stage" "did you mean the stage 'source'" --build-context "soorces=$T/named" <<<$'FROM scratch AS source\nFROM scratch\nCOPY --from=sorce / /'
+refused "19.1 a stage in upper case" "the name of the stage is 'build'" <<<$'FROM scratch AS Build\nFROM Build'
 refused "19.1 a common image" "did you mean the image 'busybox'" <<<'FROM busybx'
 
 # ---- 13.1, 13.3
