@@ -47,6 +47,9 @@ static int find_name(const struct lookup *l, const char *file, struct slice name
 	struct slice text;
 
 	*found = false;
+	/* Digits are an id, never a name (spec/threats.md U1). */
+	if (slice_trim(name, "0123456789").n == 0)
+		return err_set(e, ERR_INPUT, "'%.*s' is not an id: it is larger than %u", SLICE_F(name), UINT32_MAX - 1);
 	if (l->empty_fs) {
 		err_set(e, ERR_INPUT, "invalid user index: '%.*s' cannot be looked up in an empty file system", SLICE_F(name));
 		return err_hint(e, "use a number");

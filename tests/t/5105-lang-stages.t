@@ -318,6 +318,7 @@ root:root 0:0 0
 EOT
 refused "6.2 root alone is looked up" 'unable to find user root: no matching entries in passwd file' <<<$'FROM busybox:1.35\nRUN rm /etc/passwd\nUSER root\nRUN true'
 refused "6.2 an unknown group" 'unable to find group nosuch' <<<$'FROM busybox:1.35\nUSER 0:nosuch\nRUN true'
+for c in 4294967296 1:99999999999 4294967295; do refused "6.2 digits are an id, never a name: $c" 'is not an id' <<<$'FROM busybox:1.35\n'"COPY --chown=$c Dockerfile /"; done
 refused "6.2 a name on an empty file system" 'invalid user index' <<<$'FROM scratch\nCOPY --chown=www Dockerfile /'
 registry_down
 done_testing
