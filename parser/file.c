@@ -497,6 +497,10 @@ int file_parse_trigger(struct file *f, const struct stage *stage, const char *te
 	struct logical l = { 0 }, more = { 0 };
 	const struct instr *in = NULL;
 
+	if (f->priv->ntrigger >= FILE_TRIGGER_MAX) {
+		err_set(e, ERR_LIMIT, "more than %d triggers", FILE_TRIGGER_MAX);
+		return diag_place(e, f->source, stage->from->at);
+	}
 	if (source_new("ONBUILD", slice_of(text), &s, e) < 0)
 		return -1;
 	MEM_ROOM(f->priv->trigger, f->priv->ntrigger, f->priv->cap);
@@ -512,6 +516,11 @@ int file_parse_trigger(struct file *f, const struct stage *stage, const char *te
 	lines_clear(&p.lines);
 	if (!in || errors.n)
 		return trigger_error(f, stage, text, &errors, e);
+	/* An image may say what no Dockerfile could have put there (spec/threats.md M11). */
+	if (in->id == INSTR_FROM || in->id == INSTR_ONBUILD || (instr_table[in->id].bits & INSTR_NO_TRIGGER)) {
+		err_set(e, ERR_INPUT, "%s isn't allowed as an ONBUILD trigger", instr_table[in->id].word);
+		return diag_place(e, f->source, stage->from->at);
+	}
 	*ret = in;
 	return 0;
 }

@@ -9,7 +9,7 @@
 
 #include <stdarg.h>
 
-enum { FILE_INSTR_MAX = 100000, FILE_STAGE_MAX = 1000 };         /* spec/threats.md 17 */
+enum { FILE_INSTR_MAX = 100000, FILE_STAGE_MAX = 1000, FILE_TRIGGER_MAX = 1000 };         /* spec/threats.md 17 */
 
 struct parse {
 	struct file *file;

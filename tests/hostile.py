@@ -5,6 +5,7 @@ A line of OUT/list is: case <TAB> verdict <TAB> sentence. Verdicts: "bad" (must 
 harmless in any case), "good EXPRESSION" (must be accepted; EXPRESSION over the listing of the merged tree, see tests/t/7040-hostile.t). Tar headers are written by
 hand, since no library writes such things. Rules are those of spec/threats.md 2 to 6.
 """
+import base64
 import gzip
 import hashlib
 import io
@@ -253,22 +254,22 @@ for n, key, value in (
 tar_case("times", "any", "E23: times beyond all bounds", pax([("mtime", "99999999999999999999")]) + entry("a") + pax([("mtime", "-99999999999999")]) + entry("b") + END)
 
 # ---- documents (M)
-i = case("m-diffid", "bad", "a layer whose diff ID is not what the config claims")
+i = case("m-diffid", "bad", "M8: a layer whose diff ID is not what the config claims")
 i.add(entry("a") + END, diff="sha256:" + "1" * 64)
 i.finish()
-i = case("m-count", "bad", "more layers than diff IDs")
+i = case("m-count", "bad", "M8: more layers than diff IDs")
 i.add(entry("a") + END)
 i.config["rootfs"]["diff_ids"].pop()
 i.finish()
-i = case("m-size", "bad", "a manifest of another size")
+i = case("m-size", "bad", "M2: a manifest of another size")
 i.finish(manifest_size=17)
 i = case("m-digest-path", "bad", "P11: a digest that is a path")
 i.manifest["layers"][0]["digest"] = "sha256:../../../../../.." + CANARY + "/file"
 i.finish()
-i = case("m-digest-algo", "bad", "a digest of no known kind")
+i = case("m-digest-algo", "bad", "M1: a digest of no known kind")
 i.manifest["layers"][0]["digest"] = "md5:" + "0" * 32
 i.finish()
-i = case("m-blob-bytes", "bad", "a blob of other bytes than its name says")
+i = case("m-blob-bytes", "bad", "M2: a blob of other bytes than its name says")
 i.add(entry("a", b"m-blob-bytes") + END)
 i.finish()
 with open(f"{i.dir}/blobs/sha256/{i.manifest['layers'][-1]['digest'][7:]}", "r+b") as f:
@@ -298,18 +299,74 @@ for n, member, value in (("os", "os", "lin\x1bux"), ("variant", "variant", "v\x9
     i = case("m-platform-" + n, "bad", f"M: a platform that nobody can name ({member})")
     i.config[member] = value
     i.finish()
-i = case("m-deep", "bad", "JSON that nests without end")
+i = case("m-deep", "bad", "M4: JSON that nests without end")
 i.finish(config_raw=b"[" * 100000 + b"]" * 100000)
 i = case("m-media", "any", "a layer of an unknown kind")
 i.manifest["layers"][0]["mediaType"] = "application/x-evil"
 i.finish()
-i = case("m-index-deep", "bad", "indexes in indexes")
+i = case("m-index-deep", "bad", "M6: indexes in indexes")
 def nest(d):
     for _ in range(10):
         d = dict(i.put(json.dumps({"schemaVersion": 2, "mediaType": MT + "index.v1+json", "manifests": [d]}).encode()), mediaType=MT + "index.v1+json")
     return {"schemaVersion": 2, "manifests": [d]}
 i.finish(index=nest)
-i = case("m-big", "bad", "a manifest that is too big")
+i = case("m-index-self", "bad", "M6: an index that holds itself again")
+def again(d):
+    inner = dict(i.put(json.dumps({"schemaVersion": 2, "mediaType": MT + "index.v1+json", "manifests": []}).encode()), mediaType=MT + "index.v1+json")
+    outer = dict(i.put(json.dumps({"schemaVersion": 2, "mediaType": MT + "index.v1+json", "manifests": [inner, inner]}).encode()), mediaType=MT + "index.v1+json")
+    return {"schemaVersion": 2, "manifests": [dict(outer, annotations=d["annotations"])]}
+i.finish(index=again)
+i = case("m-urls", "bad", "M7: the addresses of a layer are not fetched")
+i.add(entry("a", b"m-urls") + END)
+i.manifest["layers"][-1]["urls"] = [f"file://{CANARY}/file", "http://169.254.169.254/"]
+i.finish()
+os.unlink(f"{i.dir}/blobs/sha256/{i.manifest['layers'][-1]['digest'][7:]}")
+i = case("m-data", "bad", "M7: data in a descriptor does not stand for a blob of other bytes")
+i.add(entry("a", b"m-data") + END)
+d = i.manifest["layers"][-1]
+d["data"] = base64.b64encode(entry("a", b"M-DATA") + END).decode()
+i.finish()
+with open(f"{i.dir}/blobs/sha256/{d['digest'][7:]}", "wb") as f:
+    f.write(entry("a", b"M-DATA") + END)
+i = case("m-both", "bad", "M5: a manifest that is an index, too")
+i.manifest["manifests"] = []
+i.finish()
+i = case("m-schema", "bad", "M5: a schema that nobody knows")
+i.manifest["schemaVersion"] = 3
+i.finish()
+i = case("m-type", "bad", "M5: a document that calls itself something else")
+i.manifest["mediaType"] = MT + "index.v1+json"
+i.finish()
+i = case("m-rootfs", "bad", "M8: a root that is not made of layers")
+i.config["rootfs"]["type"] = "disk"
+i.finish()
+i = case("m-env-bare", "bad", "M9: a variable without a value does not get the builder's")
+i.config.setdefault("config", {})["Env"] = ["HOME"]
+i.finish()
+i = case("m-env-builder", good("True"), "M9: variables of the image do not reach the builder")
+i.config.setdefault("config", {})["Env"] = ["PATH=/bin", "LD_PRELOAD=" + CANARY + "/file", "LD_AUDIT=" + CANARY + "/file", "TMPDIR=" + CANARY, "HOME=" + CANARY,
+                                            "KILN_ROOT=" + CANARY, "XDG_RUNTIME_DIR=" + CANARY, "http_proxy=http://127.0.0.1:1"]
+i.finish()
+for n, d in (("up", "../../../../../../../.." + CANARY + "/made"), ("abs", CANARY + "/made"), ("link", "/esc/made")):
+    i = case("m-workdir-" + n, "any" if n == "link" else good("True"), "M10: WorkingDir and Volumes are made inside")
+    i.add(symlink("esc", CANARY) + END)
+    i.config.setdefault("config", {}).update(WorkingDir=d, Volumes={d + "/v": {}})
+    i.finish()
+for n, v in (("from", "FROM scratch"), ("again", "ONBUILD RUN true"), ("nul", "RUN a\0b"), ("open", "RUN <<E"), ("nonsense", "\x1b[31mX"), ("number", 7)):
+    i = case("m-onbuild-" + n, "bad", "M11: a trigger is parsed as strictly as a Dockerfile")
+    i.config.setdefault("config", {})["OnBuild"] = [v]
+    i.finish()
+i = case("m-onbuild-many", "bad", "M11: more triggers than there may be")
+i.config.setdefault("config", {})["OnBuild"] = ["ENV A=b"] * 1001
+i.finish()
+i = case("m-config-type", "bad", "M12: another kind of artifact")
+i.finish(manifest_raw=json.dumps(dict(i.manifest, config=dict(i.put(json.dumps(i.config).encode()), mediaType="application/vnd.cncf.helm.config.v1+json"))).encode())
+i = case("m-config-big", "bad", "M3: a config that is too big")
+i.finish(config_raw=json.dumps(dict(i.config, author="x" * (9 << 20))).encode())
+for n, raw in (("bom", b"\xef\xbb\xbf{}"), ("twice", b'{"os":"linux","os":"linux"}'), ("after", b"{} {}"), ("utf8", b'{"os":"\xff"}'), ("nul", b'{"os":"a\\u0000"}')):
+    i = case("m-json-" + n, "bad", "M4: a config whose JSON is not strict")
+    i.finish(config_raw=raw)
+i = case("m-big", "bad", "M3: a manifest that is too big")
 i.finish(manifest_raw=json.dumps(dict(i.manifest, annotations={"a": "x" * (5 << 20)})).encode())
 
 # ---- roots that trap the set-up of a step (C): accepted or refused, nothing outside is touched

@@ -270,7 +270,8 @@ static int healthcheck_eval(struct eval *ev, const struct instr *in, struct err 
 		    health_duration(ev, in, "start-period", &h.start_period, e) < 0 ||
 		    health_duration(ev, in, "start-interval", &h.start_interval, e) < 0)
 			return -1;
-		if (f && f->value && slice_u64(slice_of(f->value), &n))
+		/* The parser saw that it is a number; it may have a sign. */
+		if (f && f->value && slice_u64(slice_of(f->value + strspn(f->value, "+-")), &n))
 			h.retries = (int64_t)n;
 	}
 	config_health_set(ev->image, &h);
@@ -294,8 +295,12 @@ static int healthcheck_eval(struct eval *ev, const struct instr *in, struct err 
 
 /* ---- ONBUILD, FROM */
 
+enum { TRIGGERS_MAX = 1000 };                   /* spec/threats.md 17 */
+
 static int onbuild_eval(struct eval *ev, const struct instr *in, struct err **e)
 {
+	if (ev->nonbuild >= TRIGGERS_MAX)
+		return err_set(e, ERR_LIMIT, "more than %d ONBUILD instructions in a stage", TRIGGERS_MAX);
 	const char **v = arena_alloc(ev->arena, (ev->nonbuild + 1) * sizeof(*v));
 
 	if (ev->nonbuild)

@@ -69,7 +69,9 @@ static const struct { const char *text, *word, *run_text, *err; } triggers[] = {
 	{ "FOO x", NULL, NULL, "unknown instruction: FOO" },
 	{ "RUN --x y", NULL, NULL, "unknown flag: --x" },
 	{ "RUN <<EOF\na", NULL, NULL, "unterminated heredoc" },
-	{ "FROM b", "FROM", NULL, NULL },
+	{ "FROM b", NULL, NULL, "FROM isn't allowed as an ONBUILD trigger" },
+	{ "ONBUILD RUN x", NULL, NULL, "ONBUILD isn't allowed as an ONBUILD trigger" },
+	{ "MAINTAINER x", NULL, NULL, "MAINTAINER isn't allowed as an ONBUILD trigger" },
 };
 
 static void run_trigger(size_t i)
@@ -88,7 +90,7 @@ static void run_trigger(size_t i)
 	if (file_parse_trigger(f, f->stage[0], triggers[i].text, &in, &e) < 0) {
 		err_print(e, &text);
 		ok(triggers[i].err && strstr(text.p, triggers[i].err) && strstr(text.p, "Dockerfile:2:1"),
-		   "trigger %zu fails at FROM: %s", i, triggers[i].err ? triggers[i].err : text.p);
+		   "M11: trigger %zu fails at FROM: %s", i, triggers[i].err ? triggers[i].err : text.p);
 		return;
 	}
 	is_str(in->spelling, triggers[i].word, triggers[i].word ? triggers[i].word : "should fail");
