@@ -418,6 +418,18 @@ static void platform_members(struct jval *doc, const struct platform *p)
 		jval_del(doc, "os.version");
 }
 
+static void platform_features(struct jval *doc, const struct platform *p)
+{
+	struct jval *list = jval_arr();
+	char feature[PLATFORM_WORD];
+
+	for (size_t i = 0; platform_feature(p, i, feature); i++)
+		jval_add_str(list, feature);
+	jval_set(doc, "os.features", list);
+	if (jval_len(list) == 0)
+		jval_del(doc, "os.features");
+}
+
 void config_finish(struct image *im, const struct platform *p, size_t base_history, int64_t epoch)
 {
 	struct jval *doc = document(im);
@@ -426,6 +438,9 @@ void config_finish(struct image *im, const struct platform *p, size_t base_histo
 	const char *last = NULL;
 
 	if (p) {
+		/* Those of a base stay what they are. */
+		if (p != &im->platform)
+			platform_features(doc, p);
 		im->platform = *p;
 		platform_members(doc, p);
 	}

@@ -1,6 +1,6 @@
 /* layers/platform.c - os/arch/variant: parse, normalise, match.
  *
- * A text is os, arch, os/arch or os/arch/variant; os may carry a version in parentheses. What is left out comes
+ * A text is os, arch, os/arch or os/arch/variant; os may carry a version and features in parentheses. What is left out comes
  * from the host. Ranking follows the ordered candidate lists of spec/oci.md 1.8.
  */
 #include "layers/platform.h"
@@ -66,35 +66,66 @@ static int hex(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* "os" or "os(version)", the version percent-encoded. */
-static int part_os(struct platform *p, struct slice s, struct err **e)
+static int decode(struct slice s, char *to, size_t size, struct err **e)
 {
-	struct slice name = s, rest = SLICE_NONE;
 	size_t n = 0;
 
-	if (!slice_cut(s, '(', &name, &rest))
-		return part(p->os, sizeof(p->os), s, false, e);
-	if (!slice_ends(rest, ")"))
-		return err_set(e, ERR_USAGE, "')' is missing after the version of the operating system");
-	rest.n--;
-	if (slice_find(rest, '+'))
-		return err_set(e, ERR_USAGE, "features of an operating system are not supported");
-	for (size_t i = 0; i < rest.n; i++) {
-		char c = rest.p[i];
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
 
 		if (c == '%') {
-			if (i + 2 >= rest.n || hex(rest.p[i + 1]) < 0 || hex(rest.p[i + 2]) < 0)
+			if (i + 2 >= s.n || hex(s.p[i + 1]) < 0 || hex(s.p[i + 2]) < 0)
 				return err_set(e, ERR_USAGE, "'%%' is not followed by two hex digits");
-			c = (char)(hex(rest.p[i + 1]) << 4 | hex(rest.p[i + 2]));
+			c = (char)(hex(s.p[i + 1]) << 4 | hex(s.p[i + 2]));
 			i += 2;
 		}
 		if ((unsigned char)c <= ' ' || (unsigned char)c >= 0x7f)
 			return err_set(e, ERR_USAGE, "the version of the operating system holds a character that cannot be printed");
-		if (n + 1 >= sizeof(p->os_version))
+		if (n + 1 >= size)
 			return err_set(e, ERR_USAGE, "the version of the operating system is too long");
-		p->os_version[n++] = c;
+		to[n++] = c;
 	}
-	p->os_version[n] = '\0';
+	to[n] = '\0';
+	return 0;
+}
+
+bool platform_feature(const struct platform *p, size_t i, char ret[PLATFORM_WORD])
+{
+	struct slice one = SLICE_NONE, rest = slice_of(p->os_features);
+	bool more = rest.n > 0;
+
+	for (size_t k = 0; more && k < i; k++)
+		more = slice_cut(rest, '+', &one, &rest);
+	if (!more)
+		return false;
+	slice_cut(rest, '+', &one, &rest);
+	return decode(one, ret, PLATFORM_WORD, NULL) == 0;
+}
+
+/* "os" or "os(version+feature+feature)", each percent-encoded. */
+static int part_os(struct platform *p, struct slice s, struct err **e)
+{
+	struct slice name = s, version = SLICE_NONE, features = SLICE_NONE, one = SLICE_NONE;
+	char feature[PLATFORM_WORD];
+
+	if (!slice_cut(s, '(', &name, &version))
+		return part(p->os, sizeof(p->os), s, false, e);
+	if (!slice_ends(version, ")"))
+		return err_set(e, ERR_USAGE, "')' is missing after the version of the operating system");
+	version.n--;
+	bool more = slice_cut(version, '+', &version, &features);
+	if (decode(version, p->os_version, sizeof(p->os_version), e) < 0)
+		return -1;
+	if (features.n >= sizeof(p->os_features))
+		return err_set(e, ERR_USAGE, "the features of the operating system are too long");
+	memcpy(p->os_features, features.p, features.n);
+	while (more) {
+		more = slice_cut(features, '+', &one, &features);
+		if (!one.n)
+			return err_set(e, ERR_USAGE, "a feature of the operating system is empty");
+		if (decode(one, feature, sizeof(feature), e) < 0)
+			return -1;
+	}
 	return part(p->os, sizeof(p->os), name, false, e);
 }
 
@@ -129,7 +160,7 @@ static int parse_one(struct slice text, struct platform *p, struct err **e)
 		text_set(p->variant, sizeof(p->variant), host.variant);
 		return 0;
 	}
-	if (!is_known_arch(p->os) || p->os_version[0])
+	if (!is_known_arch(p->os) || p->os_version[0] || p->os_features[0])
 		return err_set(e, ERR_USAGE, "unknown operating system or architecture");
 	memcpy(p->arch, p->os, sizeof(p->arch));
 	memcpy(p->os, host.os, sizeof(p->os));
@@ -187,11 +218,23 @@ void platform_host(struct platform *ret)
 
 struct platform_text platform_text(const struct platform *p)
 {
+	AUTO(buf_freep) struct buf b = BUF_MAX(sizeof(struct platform_text) - 1);
 	struct platform_text t;
-	const char *v = p->os_version;
 
-	snprintf(t.s, sizeof(t.s), "%s%s%s%s/%s%s%s", p->os, *v ? "(" : "", v, *v ? ")" : "", p->arch, p->variant[0] ? "/" : "",
-		 p->variant);
+	buf_str(&b, p->os);
+	if (p->os_version[0] || p->os_features[0])
+		buf_char(&b, '(');
+	for (const char *v = p->os_version; *v; v++) {
+		bool plain = (*v >= 'a' && *v <= 'z') || (*v >= 'A' && *v <= 'Z') || (*v >= '0' && *v <= '9') || strchr(".-_", *v);
+
+		buf_printf(&b, plain ? "%c" : "%%%02X", (unsigned char)*v);
+	}
+	if (p->os_features[0])
+		buf_printf(&b, "+%s", p->os_features);
+	if (p->os_version[0] || p->os_features[0])
+		buf_char(&b, ')');
+	buf_printf(&b, "/%s%s%s", p->arch, p->variant[0] ? "/" : "", p->variant);
+	text_set(t.s, sizeof(t.s), b.p);
 	return t;
 }
 

@@ -129,6 +129,9 @@ is "$(raw sc | json - '[d["architecture"], d["config"].get("WorkingDir"), d["con
     "[\"$(dpkg --print-architecture)\", \"/\", [\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"], 1]" "5.3 its config; --platform does not count"
 made "5.5 another platform" sc --platform linux/arm/v7
 is "$(raw sc | json - '[d["architecture"], d.get("variant")]')" '["arm", "v7"]' "5.5 is the image's"
+dockerfile sys <<<$'FROM scratch\nARG TARGETPLATFORM\nENV P=$TARGETPLATFORM'
+made "E a platform with features" sys --platform 'windows(10.0+win32k+a%2Bb)/amd64'
+is "$(raw sys | json - '[d["os.version"], d["os.features"], d["config"]["Env"][-1]]')" '["10.0", ["win32k", "a+b"], "P=windows(10.0+win32k+a%2Bb)/amd64"]' "6.3, E are the image's"
 dockerfile own <<<$'FROM --platform=linux/arm64 scratch AS other\nFROM --platform=linux/$BUILDARCH busybox:1.35'
 made "5.5 a stage with a platform of its own" own --platform linux/s390x
 is "$(raw own | json - 'd["architecture"]')" s390x "5.5 the image has the one that was asked for"
