@@ -168,12 +168,14 @@ cat >"$T/meta/Dockerfile" <<'EOT'
 FROM busybox:1.35
 HEALTHCHECK --interval=1s --timeout=2s --start-period=1h2m --start-interval=1500ms --retries=3 CMD ["a", "b c"]
 HEALTHCHECK --foo none
+HEALTHCHECK --retries=+3 --interval=.5s CMD x
 EXPOSE $PORTS
 EOT
 made "7.11 HEALTHCHECK" meta
-same "7.11, 7.4 history" "$(hist meta | tail -3)" <<'EOT'
+same "7.11, 7.4 history" "$(hist meta | tail -4)" <<'EOT'
 HEALTHCHECK {Test:[CMD a b c] Interval:1s Timeout:2s StartPeriod:1h2m0s StartInterval:1.5s Retries:3} (empty)
 HEALTHCHECK {Test:[NONE] Interval:0s Timeout:0s StartPeriod:0s StartInterval:0s Retries:0} (empty)
+HEALTHCHECK {Test:[CMD-SHELL x] Interval:500ms Timeout:0s StartPeriod:0s StartInterval:0s Retries:3} (empty)
 EXPOSE [] (empty)
 EOT
 for c in 'HEALTHCHECK --interval=1us CMD x|cannot be less than 1ms' 'HEALTHCHECK --retries=-1 CMD x|--retries cannot be negative' 'HEALTHCHECK NONE x|HEALTHCHECK NONE takes no arguments' \
