@@ -284,7 +284,7 @@ const struct job_row work_table[WORK_COUNT] = {
 	[WORK_RMTREE] = { .name = "deleting old trees", .run = rmtree_job },
 	[WORK_CACHES] = { .name = "removing cache mounts", .run = work_caches },
 	[WORK_COPY] = { .name = "copying files", .run = copy_job },
-	[WORK_SQUASH] = { "making one layer", squash_job },
+	[WORK_SQUASH] = { .name = "making one layer", .run = squash_job },
 	[WORK_TREE] = { .name = "writing the file system", .run = treeout_job },
 	[WORK_PULL] = { .name = "downloading an image", .run = call_job },
 	[WORK_PUSH] = { .name = "uploading an image", .run = call_job },
