@@ -42,8 +42,10 @@ static int dest_spot(struct applying *a, struct spot *ret, struct err **e)
 		.exists = rc == 0, .dir = rc == 0 && at.type == ENTRY_DIR,
 		.marked = !clean.n || slice_ends(text, "/") || slice_ends(text, "/."),
 	};
-	if (rc == PICK_NOTDIR || (ret->exists && !ret->dir && ret->marked))
-		return err_set(e, ERR_INPUT, "'/%.*s': not a directory", SLICE_F(buf_view(&real)));
+	if (rc == PICK_NOTDIR || (ret->exists && !ret->dir && ret->marked)) {
+		err_set(e, ERR_INPUT, "'/%.*s': not a directory", SLICE_F(buf_view(&real)));
+		return pick_dest_bad(a->p, e);
+	}
 	ret->path = arena_str(&a->p->arena, buf_view(&real));
 	return 0;
 }
@@ -178,8 +180,10 @@ static int put_dir(struct applying *a, const char *dir, const char *name, const 
 
 	if (dest_spot(a, &to, e) < 0)
 		return -1;
-	if (to.exists && !to.dir)
-		return err_set(e, ERR_INPUT, "cannot copy to non-directory: '/%s'", to.path);
+	if (to.exists && !to.dir) {
+		err_set(e, ERR_INPUT, "cannot copy to non-directory: '/%s'", to.path);
+		return pick_dest_bad(a->p, e);
+	}
 	if (pick_dest_dir(a->p, to.path, MAKE_COPY, &n, e) < 0 || walk_into(a, dir, at, n, NULL, SLICE_NONE, e) < 0)
 		return -1;
 	add_top(a, name, at, NULL);
@@ -201,8 +205,10 @@ static int put_archive(struct applying *a, const char *name, const struct pick_a
 
 	if (dest_spot(a, &to, e) < 0)
 		return -1;
-	if (to.exists && !to.dir)
-		return err_set(e, ERR_INPUT, "'/%s': not a directory", to.path);
+	if (to.exists && !to.dir) {
+		err_set(e, ERR_INPUT, "'/%s': not a directory", to.path);
+		return pick_dest_bad(a->p, e);
+	}
 	if (pick_dest_dir(a->p, to.path, MAKE_UNPACK, &n, e) < 0)
 		return -1;
 	add_top(a, name, at, from);
@@ -317,8 +323,10 @@ static int put_base(struct applying *a, const char *base, const struct pick_attr
 		return -1;
 	if (dest_spot(a, &to, e) < 0)
 		return -1;
-	if (to.exists && !to.dir)
-		return err_set(e, ERR_INPUT, "'/%s': not a directory", to.path);
+	if (to.exists && !to.dir) {
+		err_set(e, ERR_INPUT, "'/%s': not a directory", to.path);
+		return pick_dest_bad(a->p, e);
+	}
 	if (pick_dest_dir(a->p, to.path, MAKE_COPY, &n, e) < 0)
 		return -1;
 	return walk_into(a, base, at, n, include, pattern, e);

@@ -6,7 +6,7 @@
  *         its entries as a source for pack.
  * Owns:   picked_free(). Content is opened when it is read, by P7, and must still be what was listed (W3, D7).
  * Fails:  ERR_INPUT with the fragments of spec/dockerfile.md 19.2 rows 55-59, 74; ERR_SOURCE for a source that cannot be read, that
- *         changes meanwhile, or for an archive that is damaged. err_part() is the source.
+ *         changes meanwhile, or for an archive that is damaged. err_part() is the source, or their number: the destination.
  * Bounds: about 200 bytes and its name per selected entry, never content; in memory only the first few MiB of that, when `swap`
  *         is given: the rest lies in a nameless file there. Of one directory of a context all names are held. Archives are unpacked into one file of `spool`.
  */

@@ -157,12 +157,13 @@ static void made_attr(const struct picked *p, enum pick_make how, struct pick_at
 		at->mode = (uint32_t)mode & 0777;
 }
 
-static int not_dir(const struct pick_node *dir, const char *name, struct err **e)
+static int not_dir(const struct picked *p, enum pick_make how, const struct pick_node *dir, const char *name, struct err **e)
 {
 	AUTO(buf_freep) struct buf path = BUF_MAX(64 << 10);
 
 	pick_node_path(dir, &path);
-	return err_set(e, ERR_INPUT, "'/%.*s%s%s': not a directory", SLICE_F(buf_view(&path)), path.n ? "/" : "", name);
+	err_set(e, ERR_INPUT, "'/%.*s%s%s': not a directory", SLICE_F(buf_view(&path)), path.n ? "/" : "", name);
+	return how == MAKE_PLAIN ? -1 : pick_dest_bad(p, e);
 }
 
 int pick_dest_dir(struct picked *p, const char *path, enum pick_make how, struct pick_node **ret, struct err **e)
@@ -187,13 +188,13 @@ int pick_dest_dir(struct picked *p, const char *path, enum pick_make how, struct
 				flags |= NODE_MADE | NODE_FRESH;
 			}
 			if (at.type != ENTRY_DIR)
-				return not_dir(n, copy, e);
+				return not_dir(p, how, n, copy, e);
 			kid = kid_add(p, n, copy);
 			kid->at = at;
 			kid->flags = flags;
 		}
 		if (kid->at.type != ENTRY_DIR)
-			return not_dir(n, kid->name, e);
+			return not_dir(p, how, n, kid->name, e);
 		n = kid;
 	}
 	*ret = n;

@@ -245,6 +245,11 @@ int pick_missing(struct pick_look *l, const char *written, struct slice path, co
 int pick_chmod(const char *text, uint32_t mode, bool dir, uint32_t *ret, struct err **e);
 
 /* ---- pick_dest.c */
+/* It is not the source that is wrong. */
+static inline int pick_dest_bad(const struct picked *p, struct err **e)
+{
+	return err_part_set(e, p->req->nsource);
+}
 void pick_node_path(const struct pick_node *n, struct buf *out);
 struct pick_node *pick_node_kid(const struct pick_node *n, const char *name);
 /* --chown and --chmod on what is copied. */

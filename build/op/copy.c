@@ -261,7 +261,11 @@ static void place_source(struct copy *c, struct err **e)
 	struct step *s = c->s;
 	size_t i;
 
-	if (err_placed(*e) || !err_part(*e, &i) || i >= c->nsource || !c->source[i].word)
+	if (err_placed(*e) || !err_part(*e, &i))
+		return;
+	if (i == c->nsource && !s->stage->hidden && !s->trigger)
+		step_wrap_at(s, s->in->arg[s->in->narg - 1].at, e);
+	if (i >= c->nsource || !c->source[i].word)
 		return;
 	err_wrap(e, "cannot %s '%s' from %s", s->stage->hidden ? "mount" : "copy", c->source[i].word->text, root_of(c));
 	step_wrap_at(s, s->trigger ? s->in->at : c->source[i].word->at, e);

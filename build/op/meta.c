@@ -197,6 +197,9 @@ static bool signal_known(const char *s)
 		if (strcasecmp(s, names[i]) == 0)
 			return true;
 	}
+	/* Names, not sums: RTMIN+01 is none. */
+	if (strlen(s) > 6 && s[6] == '0')
+		return false;
 	if (strncasecmp(s, "RTMIN+", 6) == 0)
 		return slice_u64(slice_of(s + 6), &n) && n >= 1 && n <= 15;
 	return strncasecmp(s, "RTMAX-", 6) == 0 && slice_u64(slice_of(s + 6), &n) && n >= 1 && n <= 14;

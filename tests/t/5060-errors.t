@@ -131,6 +131,9 @@ unlike "$out" 'mean' "is not proposed"
 rm "$T/bad/.dockerignore" "$T/bad/dir/main.c"
 bad 2 '"file":"[^"]*Dockerfile","line":2,"column":6,"hint":"did you mean .dir/f..' "JSON has the place in pieces" --progress=json <<<$'FROM scratch\nCOPY dir/ff /'
 bad 2 'cannot copy to non-directory|cannot replace' "a folder onto a file" <<<$'FROM scratch\nCOPY hidden /x\nCOPY dir /x'
+like "$out" 'Dockerfile:3:10' "... at the destination (9.3)"
+bad 2 "'/etc/passwd': not a directory" "a file of a stage below a file" <<<$'FROM busybox:1.35\nFROM busybox:1.35\nCOPY --from=0 /bin/sh /etc/passwd/x'
+like "$out" 'Dockerfile:3:23' "... at the destination"
 status 2 "a Dockerfile that is not there" "$KILN" build -f "$T/no.Dockerfile" "$T/bad"
 like "$out" 'no.Dockerfile' "is named"
 nok "a context that is not there" "$KILN" build "$T/no-context"

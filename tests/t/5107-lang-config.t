@@ -180,7 +180,7 @@ EXPOSE [] (empty)
 EOT
 for c in 'HEALTHCHECK --interval=1us CMD x|cannot be less than 1ms' 'HEALTHCHECK --retries=-1 CMD x|--retries cannot be negative' 'HEALTHCHECK NONE x|HEALTHCHECK NONE takes no arguments' \
     'HEALTHCHECK FOO x|Unknown type "FOO"' 'HEALTHCHECK CMD|Missing command after HEALTHCHECK CMD' 'EXPOSE 80/icmp|invalid proto' 'EXPOSE 1-2:3-5|invalid ranges specified' \
-    'EXPOSE a.b:1:2|invalid IP address' 'EXPOSE 70000|invalid containerPort' 'EXPOSE x:80|invalid hostPort' 'EXPOSE /tcp|no port specified' 'STOPSIGNAL 0|invalid signal: 0' \
+    'EXPOSE a.b:1:2|invalid IP address' 'EXPOSE 70000|invalid containerPort' 'EXPOSE x:80|invalid hostPort' 'EXPOSE /tcp|no port specified' 'STOPSIGNAL 0|invalid signal: 0' 'STOPSIGNAL RTMIN+01|invalid signal: RTMIN' \
     'VOLUME ["", "/a"]|VOLUME specified can not be an empty string' 'SHELL []|SHELL requires at least one argument' 'CMD --x|unknown flag' 'USER|USER requires exactly one argument' \
     'LABEL a=1 b|can.t find =' 'ENV =x|names can not be blank' 'WORKDIR|WORKDIR requires exactly one argument'; do
     refused "7 ${c%%|*}" "${c#*|}" <<<$'FROM scratch\n'"${c%%|*}"
