@@ -509,6 +509,12 @@ like "$out" 'InvalidBaseImagePlatform.*"linux/arm64", expected "linux/amd64"|lin
 is "$(raw onarm | json - 'd["architecture"]')" arm64 "5.5 and gives the image its platform"
 made "13.2 oci-layout://DIR@DIGEST" onarm --build-context base="oci-layout://$T/arm@$pin"
 made "13.2 oci-layout://DIR:TAG@DIGEST" onarm --build-context base="oci-layout://$T/arm:any@$pin"
+# 5.6, 20 quirk 22: --from follows the platform of the build, FROM its own.
+dockerfile both <<<$'FROM scratch\nARG TARGETARCH\nCOPY <<E /p\n$TARGETARCH\nE'
+for arch in arm64 amd64; do kb both --platform "linux/$arch" -t "x/m:$arch" -o "type=oci,dest=$T/both.layout,tar=false"; done
+dockerfile follow <<<$'FROM --platform=linux/arm64 m AS a\nCOPY --from=m /p /copied\nFROM busybox:1.35\nCOPY --from=a / /a/\nRUN --mount=from=m,target=/m cat /m/p > /mounted'
+made "5.6 an image of two platforms" follow --platform linux/amd64 --build-context m="oci-layout://$T/both.layout"
+is "$(file follow a/p; file follow a/copied; file follow mounted)" $'arm64\namd64\namd64' "5.6 --from is for the build's platform"
 refused "13.2 a digest that the layout has not" 'is not in the archive' --build-context base="oci-layout://$T/arm@sha256:$(printf %064d 1)" <<<'FROM base'
 # 19.1 what may have been meant
 refused "19.1 a named context with a letter wrong" "did you mean the context 'source'" --build-context "source=$T/named" <<<$'FROM scratch\nCOPY --from=sorce / /'
