@@ -38,7 +38,7 @@ int result_image(struct plan *p, struct image *ret, struct err **e)
 	if (squash_layers(p, nbase, ret, e) < 0)
 		return -1;
 	imageopts_config(p->req, ret);
-	config_finish(ret, p->req->platform || !ps->base ? &p->target_platform : &ret->platform, ps->base_history, p->epoch);
+	config_finish(ret, p->req->platform || !ps->base ? &p->target_platform : NULL, ps->base_history, p->epoch);
 	return imageopts_finish(p, ps->base, ret, e);
 }
 

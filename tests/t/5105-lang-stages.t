@@ -136,6 +136,31 @@ dockerfile own <<<$'FROM --platform=linux/arm64 scratch AS other\nFROM --platfor
 made "5.5 a stage with a platform of its own" own --platform linux/s390x
 is "$(raw own | json - 'd["architecture"]')" s390x "5.5 the image has the one that was asked for"
 
+# ---- 5.4 what a base says that no instruction touches, and a base for another platform (5.5)
+printf 'FROM busybox:1.35\n' | dockerfile base
+made "a base" base
+altered base 'd.update({"created": "2001-01-01T00:00:00Z", "x.unknown": {"a": [1]}, "moby.buildkit.cache.v0": "z", "architecture": "arm64", "variant": "v8", "os.version": "9"})
+d["config"].update({"WorkingDir": "rel/../dir//x", "User": "7:8", "Unknown": [1, 2], "Hostname": "h", "OnBuild": ["ENV TRIGGER=1"]})
+d["history"].insert(0, {"created_by": "odd", "empty_layer": True})'
+dockerfile onbase <<'EOT'
+FROM base
+COPY f here
+EOT
+echo 1 >"$T/onbase/f"
+b=(--build-context "base=oci-layout://$T/base.layout:1")
+made "5.4 on such a base" onbase "${b[@]}"
+is "$(raw onbase | json - '[d["x.unknown"], d.get("moby.buildkit.cache.v0"), d["created"] > "2020", d["architecture"], d["variant"], d["os.version"], {k: v for k, v in d["config"].items() if k not in ("Cmd", "Env")}]')" \
+    '[{"a": [1]}, null, true, "arm64", "v8", "9", {"Hostname": "h", "Unknown": [1, 2], "User": "7:8", "WorkingDir": "/dir/x"}]' "5.4, 5.5 its config"
+same "5.4 its history" "$(hist onbase)" <<'EOT'
+odd (empty)
+base image 1.35
+ENV TRIGGER=1 (empty)
+COPY f here # buildkit
+EOT
+is "$(tree onbase dir | tail -1)" 'x/here f 0644 0:0 "1$"' "5.4 its working directory"
+made "5.5 a platform that is asked for" onbase "${b[@]}" --platform "linux/$(dpkg --print-architecture)"
+is "$(raw onbase | json - '[d["architecture"], d.get("variant"), d.get("os.version")]')" "[\"$(dpkg --print-architecture)\", null, null]" "5.5 is the image's"
+
 # ---- 6.1 paths
 dockerfile paths <<'EOT'
 FROM busybox:1.35
