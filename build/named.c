@@ -103,11 +103,25 @@ static const char *near_context(struct plan *p, const char *want)
 	return near;
 }
 
+/* A common one, with the tag that was written; or with a tag that is nearly "latest". */
+static const char *near_image(struct plan *p, const char *want)
+{
+	static const char *const images[] = { "alpine", "busybox", "centos", "debian", "golang", "ubuntu", "fedora" }, *const tags[] = { "latest" };
+	struct slice name = slice_of(want), tag = SLICE_NONE;
+	bool tagged = slice_cut(name, ':', &name, &tag);
+	const char *near = nearest_word(name, images, countof(images), false);
+
+	if (near)
+		return arena_printf(&p->arena, "%s%s%.*s", near, tagged ? ":" : "", SLICE_F(tag));
+	if (tagged && nearest_word(tag, tags, countof(tags), false))
+		return arena_printf(&p->arena, "%.*s:latest", SLICE_F(name));
+	return NULL;
+}
+
 int named_near(struct plan *p, const char *name, struct err **e)
 {
-	static const char *const images[] = { "alpine", "busybox", "centos", "debian", "golang", "ubuntu", "fedora" };
 	static const char *const kinds[] = { "stage", "context", "image" };
-	const char *near[] = { near_stage(p, name), near_context(p, name), nearest_word(slice_of(name), images, countof(images), false) };
+	const char *near[] = { near_stage(p, name), near_context(p, name), near_image(p, name) };
 	size_t best = 0;
 
 	/* Only FROM tells upper from lower case, and stages are in lower case (5.2 rule 2). */

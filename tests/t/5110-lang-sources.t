@@ -521,6 +521,8 @@ refused "19.1 a named context with a letter wrong" "did you mean the context 'so
 refused "19.1 a stage" "did you mean the stage 'source'" --build-context "soorces=$T/named" <<<$'FROM scratch AS source\nFROM scratch\nCOPY --from=sorce / /'
 refused "19.1 a stage in upper case" "the name of the stage is 'build'" <<<$'FROM scratch AS Build\nFROM Build'
 refused "19.1 a common image" "did you mean the image 'busybox'" <<<'FROM busybx'
+refused "19.1 with a tag" "did you mean the image 'busybox:1.35'" <<<'FROM busybx:1.35'
+refused "19.1 a tag" "did you mean the image 'busybox:latest'" <<<'FROM busybox:latst'
 
 # ---- 13.1, 13.3
 mkdir -p "$T/loc/sub" "$T/loc2"
