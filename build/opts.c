@@ -164,9 +164,13 @@ static int set(const struct use *u, const char *value, struct strs *warnings, st
 	case OPT_TEXT:
 		*(const char **)to = value ? value : u->row->to;
 		return 0;
-	case OPT_HIDDEN:
+	case OPT_HIDDEN: {
+		AUTO(mem_freep) char *note = mem_printf("%s: other users of this host may have read it: prefer %s", u->text, u->row->to);
+
 		set_hidden(to, value);
+		strs_add(warnings, note);
 		return 0;
+	}
 	case OPT_WORD:
 		return set_word(u, value, e);
 	case OPT_LIST:

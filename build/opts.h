@@ -12,7 +12,7 @@ enum opt_kind {
 	OPT_BOOL,      /* bool */
 	OPT_TRI,       /* enum tri: whether it was given counts */
 	OPT_TEXT,      /* const char * */
-	OPT_HIDDEN,    /* char *: a secret; moved to the heap, what stands in argv is overwritten */
+	OPT_HIDDEN,    /* char *: a secret; moved to the heap, what stands in argv is overwritten, with a warning: `to` is the better way */
 	OPT_WORD,      /* const char *, one of the words in arg ("auto|tty"); `to`: the value that the bare option means */
 	OPT_LIST,      /* struct strs, one element per use */
 	OPT_CSV,       /* struct strs, each use may hold several, separated by commas */

@@ -59,7 +59,7 @@ struct net_opts {
 };
 #define NET_ROWS(T)                                                                                                                      \
 	{ 0, "authfile", "FILE", "read credentials from FILE", OPT_TEXT, offsetof(T, net.authfile), NULL },                              \
-	{ 0, "creds", "USER:PASSWORD", "credentials for the registry", OPT_HIDDEN, offsetof(T, net.creds), NULL },                          \
+	{ 0, "creds", "USER:PASSWORD", "credentials for the registry", OPT_HIDDEN, offsetof(T, net.creds), "'kiln login' or --authfile" },                          \
 	{ 0, "cert-dir", "DIR", "read CA and client certificates from DIR", OPT_TEXT, offsetof(T, net.cert_dir), NULL },                  \
 	{ 0, "tls-verify", "[true|false]", "check certificates of registries", OPT_TRI, offsetof(T, net.tls_verify), NULL },              \
 	{ 0, "registry-mirror", "HOST", "try HOST first for docker.io; may be repeated", OPT_LIST, offsetof(T, net.mirrors), NULL },      \

@@ -23,7 +23,7 @@ struct login_opts {
 #define AT(m) offsetof(struct login_opts, m)
 static const struct opt_row login_table[] = {
 	{ 'u', "username", "USER", "name of the user", OPT_TEXT, AT(user), NULL },
-	{ 'p', "password", "PASSWORD", "password; other users of this host can see it: prefer --password-stdin", OPT_HIDDEN, AT(password), NULL },
+	{ 'p', "password", "PASSWORD", "password; other users of this host can see it: prefer --password-stdin", OPT_HIDDEN, AT(password), "--password-stdin" },
 	{ 0, "password-stdin", NULL, "read the password from standard input", OPT_BOOL, AT(password_stdin), NULL },
 	{ 0, "get-login", NULL, "print the user that is logged in", OPT_BOOL, AT(get_login), NULL },
 	{ 0, "authfile", "FILE", "keep credentials in FILE", OPT_TEXT, AT(authfile), NULL },

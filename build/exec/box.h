@@ -55,8 +55,10 @@ struct box {
 int target_open(struct box *b, const char *path, bool dir, int *ret, struct err **e);
 /* Attach mount (a detached one) at path. */
 int target_mount(struct box *b, const char *path, int mount, struct err **e);
-/* After the step, when its mounts are gone: remove what was made, if nothing came into it. */
-void target_remove_made(struct box *b);
+/* What was made since there were `before` is the place of the secret at path. */
+void target_secret(struct box *b, size_t before, const char *path);
+/* After the step, when its mounts are gone: remove what was made, if nothing came into it. A secret's place that the step filled, or NULL. */
+const char *target_remove_made(struct box *b);
 
 /* ---- fixed.c: /dev, /sys, /proc, files in /etc (6.4 to 6.6) */
 int fixed_dev(int files, struct err **e);         /* /dev but for its place and its shm, on the tmpfs of our files */

@@ -313,7 +313,7 @@ static void end_helpers(struct box *b)
 }
 
 /* The root's mount goes with the last descriptor on it; then the upper is brought into the one form. */
-static int leave_box(struct box *b, struct err **e)
+static int leave_box(struct box *b, const char **ret_filled, struct err **e)
 {
 	const struct run_spec *s = b->spec;
 	AUTO(mem_freep) char *fs = mem_printf("%s/fs", s->snap);
@@ -324,7 +324,7 @@ static int leave_box(struct box *b, struct err **e)
 	end_helpers(b);
 	if (setns(b->outside, CLONE_NEWNS) < 0)
 		return err_errno(e, ERR_HOST, errno, "cannot leave the step's mounts");
-	target_remove_made(b);
+	*ret_filled = target_remove_made(b);
 	fd_closep(&b->root);
 	fd_closep(&b->proc);
 	fd_closep(&b->store);
@@ -368,6 +368,7 @@ int run_job(struct job_self *self, struct slice in, const int *fds, size_t nfds,
 		.dev = room->dev, .store = -1, .root = -1, .proc = -1, .in = nfds == 3 ? fds[2] : -1, .pasta_go = -1, .pasta_said = -1,
 	};
 	AUTO(result_clear) struct run_result r = { .status = 0 };
+	const char *filled = NULL;
 
 	if (nfds != 2 && nfds != 3)
 		return err_set(e, ERR_BUG, "a step needs two pipes");
@@ -380,8 +381,11 @@ int run_job(struct job_self *self, struct slice in, const int *fds, size_t nfds,
 	if (run_spec_unpack(in, &spec, e) < 0 || build_box(&b, e) < 0)
 		return -1;
 	job_tell(self, RUN_READY, SLICE_NONE);
-	if (run_payload(&b, fds, &r, e) < 0 || leave_box(&b, e) < 0)
+	if (run_payload(&b, fds, &r, e) < 0 || leave_box(&b, &filled, e) < 0)
 		return -1;
+	/* It would be in the layer for everybody to read (spec/threats.md S6). */
+	if (filled && r.status == 0)
+		return err_set(e, ERR_STEP, "the command left a file with content at '%s', the place of a secret", filled);
 	run_result_put(out, &r);
 	return 0;
 }

@@ -33,10 +33,15 @@ int mount_prepare(struct box *b, int *mounts, struct err **e)
 int mount_attach_all(struct box *b, int *mounts, struct err **e)
 {
 	for (size_t i = 0; i < b->spec->nmount; i++) {
+		const struct run_mount *m = &b->spec->mount[i];
+		size_t before = b->nmade;
+
 		if (mounts[i] < 0)
 			continue;
-		if (target_mount(b, b->spec->mount[i].target, mounts[i], e) < 0)
+		if (target_mount(b, m->target, mounts[i], e) < 0)
 			return err_part_set(e, i);
+		if (m->kind == RUN_SECRET)
+			target_secret(b, before, m->target);
 		fd_closep(&mounts[i]);
 	}
 	return 0;

@@ -19,6 +19,7 @@ struct made {
 	int parent;                      /* readable directory */
 	char *name;
 	bool dir;
+	const char *secret;              /* the mount whose place it is */
 	dev_t dev;
 	ino_t ino;
 	struct stat before, after;       /* the parent's times around it */
@@ -166,6 +167,12 @@ int target_mount(struct box *b, const char *path, int mount, struct err **e)
 	return mnt_attach(mount, on, path, e);
 }
 
+void target_secret(struct box *b, size_t before, const char *path)
+{
+	if (b->nmade > before)
+		b->made[b->nmade - 1].secret = path;
+}
+
 /* Still the thing we made, and nothing in it? */
 static bool made_untouched(const struct made *m)
 {
@@ -181,8 +188,17 @@ static bool same_time(struct timespec a, struct timespec b)
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-void target_remove_made(struct box *b)
+static bool made_filled(const struct made *m)
 {
+	struct stat st;
+
+	return fstatat(m->parent, m->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
+}
+
+const char *target_remove_made(struct box *b)
+{
+	const char *filled = NULL;
+
 	for (; b->nmade > 0; b->nmade--) {
 		struct made *m = &b->made[b->nmade - 1];
 		struct stat now;
@@ -195,9 +211,12 @@ void target_remove_made(struct box *b)
 			struct timespec times[2] = { t->st_atim, t->st_mtim };
 
 			(void)futimens(m->parent, times);
+		} else if (m->secret && made_filled(m)) {
+			filled = m->secret;
 		}
 		fd_closep(&m->parent);
 		free(m->name);
 	}
 	free(take(&b->made));
+	return filled;
 }

@@ -179,4 +179,42 @@ U2|dd if=/dev/zero of=/etc/passwd bs=1M count=11 2>/dev/null|daemon|larger than 
 U2|{ printf "evil:x:7:7:"; head -c 70000 /dev/zero; printf ":/:\n"; } >>/etc/passwd|evil|unable to find user
 U4|i=0; while [ $i -lt 65540 ]; do echo g$i:x:$i:daemon; i=$((i+1)); done >/etc/group|daemon|more than 65536 groups
 EOT
+
+# ---- S: secrets of a build
+printf 'sesame-4711-value' >"$T/secret"
+secret() { # secret NAME STATUS - of the Dockerfile on standard input: the value is in nothing that is left or was said
+    cat >Dockerfile
+    status "$2" "$1" timeout -k 5 60 "$KILN" build --progress=plain --debug --pull=never --allow security.insecure --secret "id=tok,src=$T/secret" \
+        -o "type=oci,dest=$T/o.oci" -o "type=tar,dest=$T/o.tar" --metadata-file "$T/md" .
+    is "$(grep -rlaE --exclude-dir=trash 'sesame-4711|c2VzYW1lLTQ3MTEt' "$KILN_ROOT" "$T/o.oci" "$T/o.tar" "$T/md" 2>/dev/null; grep -aE 'sesame-4711|c2VzYW1lLTQ3MTEt' <<<"$out")" "" "S7 $1: it is nowhere"
+}
+secret "S4 as a file" 0 <<'EOT'
+FROM rules.test/base:1
+RUN --mount=type=secret,id=tok cat /run/secrets/tok; base64 /run/secrets/tok; grep ' /run/secrets/tok ' /proc/mounts; for i in s e same-4711-v alue; do printf %s "$i"; done; tr '\0' '\n' </proc/1/cmdline
+EOT
+like "$out" ' /run/secrets/tok tmpfs ro,nosuid,nodev,noexec' "S4 on a private tmpfs, read-only"
+secret "S4 as a variable" 0 <<'EOT'
+FROM rules.test/base:1
+RUN --mount=type=secret,id=tok,env=TOK echo "got ${#TOK}: $TOK" && ! tr '\0' '\n' </proc/1/cmdline | grep -F "$TOK"
+EOT
+like "$out" 'got 17: \*\*\*$' "S4 the step has it"
+secret "S6 a step that leaves it where it was" 1 <<'EOT'
+FROM rules.test/base:1
+RUN --security=insecure --mount=type=secret,id=tok cp /run/secrets/tok /dev/shm/x; umount /run/secrets/tok && cp /dev/shm/x /run/secrets/tok
+EOT
+like "$out" "file with content at '/run/secrets/tok', the place of a secret" "S6 fails"
+printf 'FROM rules.test/base:1\nRUN --mount=type=secret,id=tok cat /run/secrets/tok >/dev/null; date +%%N\n' >Dockerfile
+"$KILN" build --pull=never --secret "id=tok,src=$T/secret" . >/dev/null 2>&1
+printf 'sesame-0815-other' >"$T/secret"
+status 0 "S5 another value" "$KILN" build --progress=plain --pull=never --secret "id=tok,src=$T/secret" .
+like "$out" ' cached$' "S5 is no part of the key"
+cat >Dockerfile <<'EOT'
+FROM scratch
+ARG API_TOKEN
+ADD http://me:sesame77@127.0.0.1:1/f?access_token=tok55xyz&x=1 /
+EOT
+status 3 "S8 an address with a password" "$KILN" build --progress=plain --build-arg API_TOKEN=x .
+like "$out" 'SecretsUsedInArgOrEnv' "S9 a build argument that looks like a secret is warned of"
+like "$out" 'ADD http://\*\*\*@127.0.0.1:1/f\?access_token=\*\*\*&x=1' "S8 it is shown without"
+unlike "$out" 'sesame77|tok55xyz' "... everywhere"
 done_testing

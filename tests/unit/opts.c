@@ -148,7 +148,7 @@ static void stops(void)
 static void hides(void)
 {
 	static const struct opt_row rows[] = {
-		{ 'p', "password", "PASSWORD", "a secret", OPT_HIDDEN, 0, NULL },
+		{ 'p', "password", "PASSWORD", "a secret", OPT_HIDDEN, 0, "a file" },
 		{ 0, NULL, NULL, NULL, OPT_BOOL, 0, NULL },
 	};
 	AUTO(strs_clear) struct strs pos = { 0 };
@@ -157,9 +157,10 @@ static void hides(void)
 	char *got = NULL;
 	const struct opt_set sets[OPTS_SETS] = { { rows, &got } };
 
-	ok(opts_parse(sets, argv, &pos, &pos, NULL, NULL) == 0, "a secret on the command line");
+	ok(opts_parse(sets, argv, &pos, &pos, NULL, NULL) == 0, "S1 a secret on the command line");
+	ok(pos.n == 2 && strstr(pos.v[0], "--password: other users of this host may have read it: prefer a file"), "with a warning");
 	is_str(got, "two", "is taken");
-	is_str(first, "--password=***", "and is not there any more");
+	is_str(first, "--password=***", "S1, X4 and is not there any more");
 	is_str(third, "***", "in neither spelling");
 	opts_clear(sets);
 	ok(!got, "it is wiped with the options");
