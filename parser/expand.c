@@ -164,16 +164,22 @@ static int double_quoted(struct run *r, bool keep_escapes, struct sink *s)
 
 /* ---- substitutions ---- */
 
+/* What stands for the modifier when the text ends before it. */
+static const char cut_off[] = "\xEF\xBF\xBD";
+static const char close_it[] = "close the substitution with '}'";
+
 static int bad_modifier(struct run *r, struct slice op)
 {
 	err_set(r->e, ERR_INPUT, "unsupported modifier (%.*s) in substitution", SLICE_F(op));
+	if (op.p == cut_off)
+		return err_hint(r->e, "%s", close_it);
 	return err_hint(r->e, "known are - + ? with or without ':', # ## %% %%%%, /pattern/text and //pattern/text");
 }
 
 static int missing(struct run *r, const char *what)
 {
 	err_set(r->e, ERR_INPUT, "syntax error: missing %s", what);
-	return err_hint(r->e, "close the substitution with '}'");
+	return err_hint(r->e, "%s", *what == '\'' && what[1] == '/' ? "write ${name/pattern/text}" : close_it);
 }
 
 /* The rest of ${name op...}: a failure at the very end of the text is a missing end, whatever it looked like. */
@@ -352,7 +358,7 @@ static int braced(struct run *r, size_t start, struct sink *s)
 		r->at++;
 		return with_replacement(r, name, s);
 	case -1:
-		return bad_modifier(r, SLICE_LIT("\xEF\xBF\xBD"));
+		return bad_modifier(r, (struct slice){ cut_off, sizeof(cut_off) - 1 });
 	default:
 		utf8_decode(op, &width);
 		op.n = width;

@@ -23,7 +23,7 @@ static int classify(struct eval *ev, const struct instr *in, const struct word *
 	s->kind = rc == 0 ? COPY_GIT : http_is(s->text) ? COPY_HTTP : COPY_PATH;
 	if (rc == 0 && keep && g.has_keep && g.keep != instr_flag_bool(in, "keep-git-dir", false)) {
 		err_set(e, ERR_INPUT, "inconsistent keep-git-dir configuration");
-		return bad(ev, in, keep->at, e);
+		return bad(ev, in, keep->value_at, e);
 	}
 	return 0;
 }
@@ -89,7 +89,7 @@ static int add_eval(struct eval *ev, const struct instr *in, struct err **e)
 	if (c->checksum && !*c->checksum)
 		c->checksum = NULL;
 	if (checksum && c->checksum && check_checksum(c, e) < 0)
-		return bad(ev, in, checksum->at, e);
+		return bad(ev, in, checksum->value_at, e);
 	c->pinned = is_pinned(c);
 	copy_eval_step(ev, in, c);
 	return 0;

@@ -51,7 +51,7 @@ static int excludes(struct eval *ev, const struct instr *in, struct copy *c, str
 			continue;
 		v[c->nexclude++] = f->value ? f->value : "";
 		if (exclude_add(check, slice_of(v[c->nexclude - 1]), e) < 0)
-			return bad(ev, in, f->at, e);
+			return bad(ev, in, f->value_at, e);
 	}
 	c->exclude = v;
 	return 0;
@@ -129,7 +129,7 @@ int copy_eval_words(struct eval *ev, const struct instr *in, copy_classify *clas
 	if (flag_text(ev, in, "chown", &c->chown, e) < 0 || flag_text(ev, in, "chmod", &c->chmod, e) < 0 || excludes(ev, in, c, e) < 0)
 		return -1;
 	if (c->chmod && pick_chmod_check(c->chmod, e) < 0)
-		return bad(ev, in, instr_flag(in, "chmod")->at, e);
+		return bad(ev, in, instr_flag(in, "chmod")->value_at, e);
 	c->parents = instr_flag_bool(in, "parents", false);
 	/* The source of a mount is expanded already, and no pattern (8.6). */
 	c->literal = ev->stage->hidden;

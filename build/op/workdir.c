@@ -173,7 +173,9 @@ static int workdir_exec(struct step *s, struct err **e)
 
 	r->s = s;
 	r->comp = step_comp(s, &r->level);
-	if (dirs_make(s, &r->dirs, e) < 0 || store_tmp(step_app(s)->store, s->tmp, e) < 0)
+	if (dirs_make(s, &r->dirs, e) < 0)
+		return step_wrap_at(s, s->trigger ? s->in->at : s->in->arg[0].at, e);
+	if (store_tmp(step_app(s)->store, s->tmp, e) < 0)
 		return -1;
 	work_call_put(&call, workdir_child, r);
 	return job_start(step_app(s)->jobs, JOB_LOCAL, WORK_CALL, buf_view(&call), NULL, 0, NULL, workdir_done, r, &s->job, e);

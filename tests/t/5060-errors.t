@@ -122,6 +122,11 @@ ln -s nowhere "$T/bad/dir/dangling"
 bad 2 "'dir/dangling' is a link to 'nowhere', which is not there" "9.2 rule 5 a dangling link among the matches" <<<$'FROM scratch\nCOPY dir/d* /'
 bad 2 "'/etc/localtime' is a link to 'gone'" "9.2 rule 4 on the way, in a stage" <<<$'FROM busybox:1.35\nRUN ln -s gone /etc/localtime\nFROM scratch\nCOPY --from=0 /etc/localtime/x /'
 rm "$T/bad/dir/dangling"
+for at in '3:14 COPY --chmod=abc f /' '3:16 ADD --checksum=sha256:zz http://x/y /' '3:16 COPY --exclude=[ f /' '3:9 WORKDIR /etc/passwd'; do
+    bad 2 "Dockerfile:${at%% *}: " "at the very word: ${at#* }" <<<$'FROM busybox:1.35\nUSER 0\n'"${at#* }"
+done
+bad 2 "close the substitution with '}'" "a substitution that is cut off" <<<$'FROM scratch\nENV A=${X'
+bad 2 'write \$\{name/pattern/text\}' "a substitution without its second slash (3.3)" <<<$'FROM scratch\nENV A=${X/a}'
 bad 2 'names with blanks need the JSON form' "a quoted name with a blank (9.1)" <<<$'FROM scratch\nCOPY "a b" /'
 printf '# sources\n*.md\n**/*.c\n' >"$T/bad/.dockerignore"
 bad 2 'hidden by .dockerignore:3: \*\*/\*.c' "a hidden source names the line" <<<$'FROM scratch\nCOPY dir/main.c /'
