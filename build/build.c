@@ -3,6 +3,44 @@
 #include "build/context/context.h"
 #include "build/check.h"
 #include "parser/diag.h"
+#include "parser/lines.h"
+
+/* The frontend that the file was written for: ours speaks Docker's language and no other, and nothing is fetched (2.2.4). */
+static int check_frontend(const struct build_req *r, const struct source *s, struct err **e)
+{
+	const char *given = plan_arg(r, "BUILDKIT_SYNTAX");
+	struct slice text = slice_of(given), name, rest;
+	struct ref ref = { 0 };
+	bool ours = false;
+
+	if (!given)
+		(void)lines_directive(s, "syntax", &text);
+	slice_cut(text, ' ', &name, &rest);
+	if (name.n == 0 || slice_is(name, "dockerfile.v0"))
+		return 0;
+	if (ref_parse(name, &ref, NULL) == 0)
+		ours = strcmp(ref.domain, "docker.io") == 0 &&
+		       (strcmp(ref.repo, "docker/dockerfile") == 0 || strcmp(ref.repo, "docker/dockerfile-upstream") == 0);
+	ref_clear(&ref);
+	if (ours)
+		return 0;
+	err_set(e, ERR_INPUT, "the file asks for the frontend '%.*s', but kiln has only the Dockerfile language built in", SLICE_F(name));
+	return err_hint(e, "to read it as a Dockerfile all the same, give --build-arg BUILDKIT_SYNTAX=docker/dockerfile:1");
+}
+
+/* Of a file that cannot be read: what is looked at before its text may be why (1). */
+static int directives(const struct build_req *r, const struct context *c, struct err **e)
+{
+	struct source *s = NULL;
+	struct lint l = { 0 };
+
+	if (source_new(c->file_name, buf_view(&c->file), &s, NULL) < 0)
+		return 0;
+	int rc = check_frontend(r, s, e) < 0 || plan_lint(r, s, &l, e) < 0 ? -1 : 0;
+	lint_clear(&l);
+	source_free(s);
+	return rc;
+}
 
 /* Several errors of one file in one run: the last one ends the build, and those before it are shown as what they are. For a check they
  * are the answer, and there is no file then. */
@@ -14,6 +52,10 @@ static int parse(struct app *a, const struct build_req *r, const struct context 
 		return 0;
 	if (errors.n == 0)
 		return err_set(e, ERR_BUG, "the Dockerfile was refused without a reason");
+	if (directives(r, c, e) < 0) {
+		file_errors_clear(&errors);
+		return -1;
+	}
 	if (strcmp(r->call, "check") == 0) {
 		int rc = check_parse_errors(r, c->file_name, buf_view(&c->file), &errors, done, e);
 
@@ -26,29 +68,6 @@ static int parse(struct app *a, const struct build_req *r, const struct context 
 	errors.err[--errors.n] = NULL;
 	file_errors_clear(&errors);
 	return -1;
-}
-
-/* The frontend that the file was written for: ours speaks Docker's language and no other, and nothing is fetched (2.2.4). */
-static int check_frontend(const struct build_req *r, const struct file *f, struct err **e)
-{
-	struct slice text = slice_of(f->syntax ? f->syntax : ""), name, rest;
-	struct ref ref = { 0 };
-	bool ours = false;
-
-	for (size_t i = 0; i < r->build_args.n; i++)
-		if (strncmp(r->build_args.v[i], "BUILDKIT_SYNTAX=", 16) == 0)
-			text = slice_of(r->build_args.v[i] + 16);
-	slice_cut(text, ' ', &name, &rest);
-	if (name.n == 0 || slice_is(name, "dockerfile.v0"))
-		return 0;
-	if (ref_parse(name, &ref, NULL) == 0)
-		ours = strcmp(ref.domain, "docker.io") == 0 &&
-		       (strcmp(ref.repo, "docker/dockerfile") == 0 || strcmp(ref.repo, "docker/dockerfile-upstream") == 0);
-	ref_clear(&ref);
-	if (ours)
-		return 0;
-	err_set(e, ERR_INPUT, "the file asks for the frontend '%.*s', but kiln has only the Dockerfile language built in", SLICE_F(name));
-	return err_hint(e, "to read it as a Dockerfile all the same, give --build-arg BUILDKIT_SYNTAX=docker/dockerfile:1");
 }
 
 static void tell_findings(struct plan *p)
@@ -110,7 +129,7 @@ int build_run(struct app *a, const struct build_req *r, struct build_done *ret, 
 		return -1;
 	if (!f)
 		return 0;
-	if (check_frontend(r, f, e) < 0 || plan_make(a, r, f, c, &p, e) < 0)
+	if (check_frontend(r, f->source, e) < 0 || plan_make(a, r, f, c, &p, e) < 0)
 		return -1;
 	if (!p->check_only || strcmp(r->call, "check") == 0)
 		lint_context(p);

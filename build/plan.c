@@ -9,9 +9,9 @@
 #include "parser/flags.h"
 #include "parser/lines.h"
 
-const char *plan_build_arg(const struct plan *p, const char *name)
+const char *plan_arg(const struct build_req *r, const char *name)
 {
-	const struct strs *args = &p->req->build_args;
+	const struct strs *args = &r->build_args;
 	size_t n = strlen(name);
 
 	for (size_t i = args->n; i-- > 0;) {
@@ -19,6 +19,11 @@ const char *plan_build_arg(const struct plan *p, const char *name)
 			return args->v[i] + n + 1;
 	}
 	return NULL;
+}
+
+const char *plan_build_arg(const struct plan *p, const char *name)
+{
+	return plan_arg(p->req, name);
 }
 
 struct pstage *plan_stage(const struct plan *p, const char *name, size_t before)
@@ -423,19 +428,20 @@ static int plan_all(struct plan *p, struct err **e)
 }
 
 /* The build argument, even an empty one, replaces the directive (spec/dockerfile.md 15.1). */
-static int plan_lint(struct plan *p, struct err **e)
+int plan_lint(const struct build_req *r, const struct source *s, struct lint *ret, struct err **e)
 {
-	const char *check = plan_build_arg(p, "BUILDKIT_DOCKERFILE_CHECK");
-	const struct source *s = p->file->source;
+	const char *given = plan_arg(r, "BUILDKIT_DOCKERFILE_CHECK");
 	struct slice value = SLICE_NONE;
 	unsigned line = 0, column = 0;
 
-	if (lint_init(&p->lint, check ? check : p->file->check, e) == 0)
+	if (!given)
+		(void)lines_directive(s, "check", &value);
+	AUTO(mem_freep) char *said = mem_strn(value.p, value.n);
+
+	if (lint_init(ret, given ? given : said, e) == 0)
 		return 0;
-	if (check)
+	if (given)
 		return err_wrap(e, "failed to parse build-arg:BUILDKIT_DOCKERFILE_CHECK");
-	if (!lines_directive(s, "check", &value))
-		return -1;
 	source_where(s, (uint32_t)(value.p - source_text(s).p), &line, &column);
 	return diag_place_lines(e, s, line, line);
 }
@@ -449,7 +455,7 @@ int plan_make(struct app *a, const struct build_req *r, struct file *f, struct c
 	p->file = f;
 	p->context = c;
 	p->check_only = r->call && strcmp(r->call, "build") != 0;
-	if (plan_lint(p, e) < 0)
+	if (plan_lint(p->req, f->source, &p->lint, e) < 0)
 		return -1;
 	lint_file(&p->lint, f);
 	platform_host(&p->build_platform);

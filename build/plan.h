@@ -81,7 +81,10 @@ void plan_freep(struct plan **p);
 int plan_image(struct plan *p, const char *name, const struct platform *pf, bool layers, struct base_image **ret, struct err **e);
 int plan_image_name(const char *name, struct err **e);                                 /* is it well-formed? */
 struct pstage *plan_stage(const struct plan *p, const char *name, size_t before);      /* latest of that name with index < before */
-const char *plan_build_arg(const struct plan *p, const char *name);                    /* NULL when not given */
+const char *plan_arg(const struct build_req *r, const char *name);                     /* NULL when not given */
+const char *plan_build_arg(const struct plan *p, const char *name);
+/* The configuration of the checks: an error is found before those of the text (1, 15.1). */
+int plan_lint(const struct build_req *r, const struct source *s, struct lint *ret, struct err **e);
 
 /* build/named.c: names that are none of an earlier stage. */
 /* The SPEC of a named context for this name, that of the platform before that of any (5.2 rule 4), or NULL. */

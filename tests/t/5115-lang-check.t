@@ -77,6 +77,10 @@ nok "15.1 error=true" kb lint
 kb lint >/dev/null
 like "$out" 'lint violation found for rules: JSONArgsRecommended' "15.1 names the rules"
 unlike "$out" 'RUN touch' "15.1 and runs nothing"
+refused "1 a bad configuration decides before the text" 'invalid check option' <<<$'# check=foo=1\nFOO'
+unlike "$out" 'unknown instruction' "1 which is not looked at"
+refused "1 a frontend of others decides before the text" "asks for the frontend 'foo/bar'" <<<$'# syntax=foo/bar\nFOO'
+unlike "$out" 'unknown instruction' "1 which may be in another language"
 refused "15.1 a bad configuration" 'invalid check option' <<<$'# check=foo=1\nFROM scratch'
 like "$out" 'Dockerfile:1' "19.2 row 8: with its line"
 refused "15.1 a bad argument" 'failed to parse build-arg:BUILDKIT_DOCKERFILE_CHECK' --build-arg BUILDKIT_DOCKERFILE_CHECK=error=x <<<'FROM scratch'
