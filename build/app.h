@@ -2,6 +2,7 @@
 #pragma once
 #include "base/job.h"
 #include "base/report.h"
+#include "build/limit.h"
 #include "cache/store.h"
 #include "registry/transfer.h"
 
@@ -18,8 +19,10 @@ struct app {
 	int interrupted;                 /* signal number, 0: none */
 	bool flavoured;                  /* the store knows the id map in force */
 	bool debug;
+	struct limits limits;
 	mode_t umask;                    /* the user's: for files that the command line names; ours is 077 (spec/threats.md T1) */
 	unsigned next_id;                /* of steps and transfers shown by report */
+	struct cgroup *cgroup;           /* of the steps of a build with limits (build/cgroup.h); NULL */
 	struct trees *trees;             /* unpacking in flight (build/trees.h) */
 };
 /* Open the store at the first need. */

@@ -1,6 +1,7 @@
 /* build/main.c - start of the program: a sane process, the command line, one command, one error, the exit status. */
 #include "base/fd.h"
 #include "base/mem.h"
+#include "build/cgroup.h"
 #include "build/cmd/cmd.h"
 #include "build/trees.h"
 #include "build/ui/ui.h"
@@ -116,6 +117,10 @@ static int start(struct run *r, struct err **e)
 	a->root = r->common.root;
 	a->driver = r->common.driver ? r->common.driver : "auto";
 	a->debug = r->common.debug;
+	limits_init(&a->limits);
+	for (size_t i = 0; i < r->common.limits.n; i++)
+		if (limits_set(&a->limits, r->common.limits.v[i], e) < 0)
+			return -1;
 	a->next_id = 1;
 	if (!(r->cmd->flags & CMD_STORE))
 		return 0;
@@ -140,11 +145,13 @@ static void stop(struct run *r)
 	const struct opt_set sets[OPTS_SETS] = { { r->cmd ? r->cmd->opts : NULL, r->opts } };
 
 	jobs_free(a->jobs);
+	cgroup_free(a->cgroup);
 	trees_free(a->trees);
 	store_close(a->store);
 	if (r->opts)
 		opts_clear(sets);
 	free(r->opts);
+	strs_clear(&r->common.limits);
 	strs_clear(&r->pos);
 	strs_clear(&r->warnings);
 	if (r->ui)

@@ -49,6 +49,8 @@ static void run_opts_clear(struct run_opts *o)
 		free(o->volume[i].target);
 	}
 	free(o->volume);
+	free(o->limits.cpus);
+	free(o->limits.mems);
 }
 
 static void image_opts_clear(struct image_opts *o)

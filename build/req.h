@@ -39,10 +39,17 @@ struct volume {                          /* a place of the host, for every RUN *
 	bool readonly;
 	bool device;                     /* --device: a node, not what lies below it */
 };
+struct limits {                          /* of each RUN; 0, NULL: none */
+	uint64_t memory, swap;           /* swap: of both together; UINT64_MAX: all there is */
+	uint64_t cpu_shares, cpu_period, cpu_quota;
+	char *cpus, *mems;               /* "0-2,4" */
+};
 struct run_opts {                        /* what every RUN gets beside its own flags (build/cmd/build_steps.c) */
 	struct strs dns, dns_search, dns_options;      /* instead of the host's lines */
 	bool no_resolv, no_hosts, no_hostname;         /* these files are the image's */
 	bool use_stdin;
+	struct limits limits;            /* those that this host can set */
+	const char *cgroup_parent;       /* as it was given, or NULL */
 	uint64_t cap_add, cap_drop;
 	struct strs groups;
 	struct strs mounts;              /* --mount */

@@ -162,6 +162,15 @@ void step_failed(struct step *s, struct err *take);
 void step_unchanged(struct step *s);                             /* nothing was made, as its key is known now: look it up again */
 void step_output(struct step *s, int stream, struct slice text);
 
+/* build/cgroup_leaf.c: a cgroup of the step's own; path NULL: nobody asked for limits. */
+struct cgroup_leaf {
+	char *path;
+	int dir, procs;                  /* procs: a process that writes "0" to it is in */
+};
+int step_cgroup(struct step *s, struct cgroup_leaf *ret, struct err **e);
+/* Its job is gone. Why memory ran out, if it did: new memory, or NULL. */
+char *step_cgroup_end(struct step *s, struct cgroup_leaf *c);
+
 /* Errors at the instruction: "Dockerfile:7: COPY a b: ..." with excerpt. Returns -1. */
 int step_wrap(struct step *s, struct err **e);
 int step_wrap_at(struct step *s, struct span at, struct err **e);

@@ -2,7 +2,10 @@
 #pragma once
 #include "build/cmd/cmd.h"
 
+enum { BUILD_LIMITS = 7 };               /* in the order of build_limits.c */
 struct build_opts {
+	const char *limit[BUILD_LIMITS], *cgroup_parent;
+	struct strs resources;
 	struct strs tags, build_args, build_arg_files, labels, annotations, build_contexts, no_cache_filter, outputs, add_hosts, ulimits, secrets, ssh, allow, devices, cdi_dirs, platforms,
 		dns, dns_search, dns_options, cap_add, cap_drop, groups, mounts, volumes, envs, unset_envs, unset_labels, unset_annotations,
 		os_features, git, destinations;
@@ -26,6 +29,8 @@ int build_request(struct app *a, struct build_opts *o, const char *context, stru
 int build_image(struct app *a, struct build_opts *o, struct build_req *r, struct err **e);
 /* build_steps.c */
 int build_steps(struct app *a, struct build_opts *o, struct build_req *r, struct err **e);
+/* build_limits.c; before anything else is started, for this process may have to move. */
+int build_limits(struct app *a, struct build_opts *o, struct build_req *r, struct err **e);
 /* --secret and --ssh (build_secret.c). */
 int build_secret(struct app *a, const char *spec, struct build_req *r, struct err **e);
 int build_ssh(const char *spec, struct build_req *r, struct err **e);

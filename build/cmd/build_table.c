@@ -8,7 +8,6 @@
 #define AT(m) offsetof(struct build_opts, m)
 
 static const char no_attest[] = "attestations are not written";
-static const char no_limits[] = "steps are not limited";
 static const char no_engine[] = "there is no container engine behind this builder";
 static const char no_namespace[] = "steps get their own namespaces";
 static const char no_remote_cache[] = "step results are kept in the local store only";
@@ -123,15 +122,15 @@ const struct opt_row build_table[] = {
 	{ 0, "pid", "MODE", NULL, OPT_WARN, 0, no_namespace },
 	{ 0, "uts", "MODE", NULL, OPT_WARN, 0, no_namespace },
 	{ 0, "cgroupns", "MODE", NULL, OPT_WARN, 0, no_namespace },
-	{ 0, "cgroup-parent", "PATH", NULL, OPT_WARN, 0, no_limits },
-	{ 'm', "memory", "SIZE", NULL, OPT_WARN, 0, no_limits },
-	{ 0, "memory-swap", "SIZE", NULL, OPT_WARN, 0, no_limits },
-	{ 0, "cpu-period", "N", NULL, OPT_WARN, 0, no_limits },
-	{ 0, "cpu-quota", "N", NULL, OPT_WARN, 0, no_limits },
-	{ 'c', "cpu-shares", "N", NULL, OPT_WARN, 0, no_limits },
-	{ 0, "cpuset-cpus", "LIST", NULL, OPT_WARN, 0, no_limits },
-	{ 0, "cpuset-mems", "LIST", NULL, OPT_WARN, 0, no_limits },
-	{ 0, "resource", "SPEC", NULL, OPT_WARN, 0, no_limits },
+	{ 0, "cgroup-parent", "PATH", "cgroup below which every RUN gets one of its own", OPT_TEXT, AT(cgroup_parent), NULL },
+	{ 'm', "memory", "SIZE", "memory that a RUN may have", OPT_TEXT, AT(limit[0]), NULL },
+	{ 0, "memory-swap", "SIZE", "memory and swap together; -1: all the swap there is", OPT_TEXT, AT(limit[1]), NULL },
+	{ 'c', "cpu-shares", "N", "weight of a RUN among others, from 2 to 262144", OPT_TEXT, AT(limit[2]), NULL },
+	{ 0, "cpu-period", "MICROSECONDS", "length of the period that --cpu-quota is a part of", OPT_TEXT, AT(limit[3]), NULL },
+	{ 0, "cpu-quota", "MICROSECONDS", "processor time that a RUN may have in a period", OPT_TEXT, AT(limit[4]), NULL },
+	{ 0, "cpuset-cpus", "LIST", "processors that a RUN may use, such as 0-2,4", OPT_TEXT, AT(limit[5]), NULL },
+	{ 0, "cpuset-mems", "LIST", "memory nodes that a RUN may use", OPT_TEXT, AT(limit[6]), NULL },
+	{ 0, "resource", "KEY=VALUE,...", "the same limits in one option", OPT_CSV, AT(resources), NULL },
 	{ 0, "dns", "IP|none", "name server of RUN; none: the image's own resolv.conf; may be repeated", OPT_LIST, AT(dns), NULL },
 	{ 0, "dns-option", "OPTION", "an option of the resolver of RUN; may be repeated", OPT_LIST, AT(dns_options), NULL },
 	{ 0, "dns-search", "DOMAIN", "search domain of RUN, or . for none; may be repeated", OPT_LIST, AT(dns_search), NULL },

@@ -33,6 +33,7 @@ struct box {
 	int root;                        /* the step's root, O_PATH */
 	int proc;                        /* where /proc goes, O_PATH */
 	int in;                          /* what the command reads; -1: nothing */
+	int cgroup;                      /* "cgroup.procs" of the step's own; -1: it has none */
 	char *seed;                      /* what every root has to mount on, as a layer below the image's */
 	const char **stack;              /* the root's lowers, bottom first: the seed, then what the image has */
 	size_t nstack;

@@ -365,20 +365,24 @@ int run_job(struct job_self *self, struct slice in, const int *fds, size_t nfds,
 	struct room *room = job_ahead(self);
 	AUTO(box_clear) struct box b = {
 		.spec = &spec, .self = self, .filter = room->filter, .outside = room->outside, .null = room->null, .files = room->files,
-		.dev = room->dev, .store = -1, .root = -1, .proc = -1, .in = nfds == 3 ? fds[2] : -1, .pasta_go = -1, .pasta_said = -1,
+		.dev = room->dev, .store = -1, .root = -1, .proc = -1, .in = -1, .cgroup = -1, .pasta_go = -1, .pasta_said = -1,
 	};
 	AUTO(result_clear) struct run_result r = { .status = 0 };
 	const char *filled = NULL;
 
-	if (nfds != 2 && nfds != 3)
-		return err_set(e, ERR_BUG, "a step needs two pipes");
 	job_graceful(self);
 	umask(0);
 	if (room->e) {
 		*e = take(&room->e);
 		return -1;
 	}
-	if (run_spec_unpack(in, &spec, e) < 0 || build_box(&b, e) < 0)
+	if (run_spec_unpack(in, &spec, e) < 0)
+		return -1;
+	if (nfds != 2u + spec.reads + spec.grouped)
+		return err_set(e, ERR_BUG, "a step was given %zu descriptors", nfds);
+	b.in = spec.reads ? fds[2] : -1;
+	b.cgroup = spec.grouped ? fds[nfds - 1] : -1;
+	if (build_box(&b, e) < 0)
 		return -1;
 	job_tell(self, RUN_READY, SLICE_NONE);
 	if (run_payload(&b, fds, &r, e) < 0 || leave_box(&b, &filled, e) < 0)

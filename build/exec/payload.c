@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -308,10 +309,21 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Opened by who is in no namespace of cgroups: the kernel asks for that of the opener. In the step's own, its cgroup is the root. */
+static int enter_cgroup(const struct box *b, struct err **e)
+{
+	if (write(b->cgroup, "0", 1) < 0)
+		return err_errno(e, ERR_HOST, errno, "cannot enter the step's cgroup");
+	(void)unshare(CLONE_NEWCGROUP);          /* without it, it sees the host's names */
+	return 0;
+}
+
 static int payload_setup(struct box *b, const int out[2], bool *ret_self, struct err **e)
 {
 	AUTO(fd_closep) int cwd = -1;
 
+	if (b->cgroup >= 0 && enter_cgroup(b, e) < 0)
+		return -1;
 	if (fixed_proc(b, e) < 0)
 		return err_wrap(e, "cannot prepare '/proc'");
 	raise_oom_score();

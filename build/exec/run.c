@@ -131,6 +131,7 @@ void run_spec_pack(const struct run_spec *r, struct buf *out)
 	wire_put_u32(out, r->insecure);
 	wire_put_u64(out, r->shm_size);
 	put_strs(out, r->ulimit);
+	wire_put_u32(out, (uint32_t)(r->reads | r->grouped << 1));
 	wire_put_u32(out, (uint32_t)r->nmount);
 	for (size_t i = 0; i < r->nmount; i++)
 		put_mount(out, &r->mount[i]);
@@ -184,6 +185,9 @@ int run_spec_unpack(struct slice in, struct run_spec *ret, struct err **e)
 	r.insecure = wire_u32(&w);
 	r.shm_size = wire_u64(&w);
 	r.ulimit = get_strs(&w, NULL);
+	n = wire_u32(&w);
+	r.reads = n & 1;
+	r.grouped = n & 2;
 	n = wire_u32(&w);
 	if (n > w.rest.n / 4)
 		w.bad = true;

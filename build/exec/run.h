@@ -1,7 +1,8 @@
 /* build/exec/run.h - one command in a root: what a RUN step asks for, and the job that does it (spec/executor.md 1.1).
  *
  * Data:   the main process packs a run_spec into a job payload; run_job() is the monitor: it mounts, starts process 1, waits.
- *         fds: [0] stdout pipe, [1] stderr pipe, [2] what the command reads, if anything. Event RUN_READY: the root is mounted (store
+ *         fds: [0] stdout pipe, [1] stderr pipe, [2] what the command reads, if anything, and last
+ *         "cgroup.procs" of the cgroup it is to be in, if one was made. Event RUN_READY: the root is mounted (store
  *         directories may be renamed from now on). Answer: run_result.
  * Owns:   run_spec_unpack makes a copy; run_spec_clear.
  * Fails:  the command's own failure is an answer, not an error. Set-up failures are ERR_HOST naming stage and path, bad users
@@ -51,6 +52,7 @@ struct run_spec {
 	bool insecure;                   /* --security=insecure, already permitted */
 	uint64_t shm_size;               /* 0: 64 MiB */
 	char **ulimit;                   /* "nofile=1024:2048" */
+	bool reads, grouped;             /* there is a [2]; there is a [3], or a [2] when it reads nothing */
 	struct run_mount *mount;         /* in the order of application */
 	size_t nmount;
 	uint32_t timeout_s;              /* 0: none */

@@ -131,6 +131,19 @@ static int modes_eval(struct eval *ev, const struct instr *in, struct run *r, st
 	return run_devices_eval(ev, in, r, e);
 }
 
+/* 3.7: the variable of a secret is not shown, whatever the image has by its name. */
+static void hide_secrets(struct eval *ev, struct run *r)
+{
+	const char **name = arena_alloc(ev->arena, (r->nmount + 1) * sizeof(*name));
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->nmount; i++)
+		if (r->mount[i].o.type == MOUNT_SECRET && r->mount[i].o.env)
+			name[n++] = r->mount[i].o.env;
+	if (n)
+		step_title(ev, r->s, name, n);
+}
+
 static int run_eval(struct eval *ev, const struct instr *in, struct err **e)
 {
 	struct run *r = arena_alloc(ev->arena, sizeof(*r));
@@ -141,6 +154,7 @@ static int run_eval(struct eval *ev, const struct instr *in, struct err **e)
 	if (modes_eval(ev, in, r, e) < 0 || run_mounts_eval(ev, in, r, e) < 0 || history(ev, r, &line, e) < 0)
 		return -1;
 	r->s = eval_step(ev, in, line, r);
+	hide_secrets(ev, r);
 	return run_mounts_deps(ev, in, r, e);
 }
 
@@ -183,7 +197,7 @@ static void command_failed(struct run *r)
 	if (r->result.timed_out)
 		err_set(&e, ERR_TIMEOUT, "timed out");
 	else if (r->result.oom)
-		err_set(&e, ERR_STEP, "the command ran out of memory");
+		err_set(&e, ERR_STEP, "%s", r->result.reason ? r->result.reason : "out of memory");
 	else if (r->result.reason)
 		err_set(&e, ERR_STEP, "%s", r->result.reason);
 	if (e)
@@ -254,12 +268,24 @@ static void run_check(struct run *r)
 	mem_freep(&r->result.reason);
 }
 
+static void leave_cgroup(struct run *r)
+{
+	char *why = step_cgroup_end(r->s, &r->cgroup);
+
+	if (!why)
+		return;
+	free(r->result.reason);
+	r->result.reason = why;
+	r->result.oom = true;
+}
+
 static void run_done(void *arg, struct slice out, struct err *e)
 {
 	struct run *r = arg;
 
 	if (!e)
 		run_result_get(out, &r->result, &e);
+	leave_cgroup(r);
 	r->e = e;
 	r->ended = true;
 	run_check(r);
@@ -312,7 +338,10 @@ static int run_start(struct run *r, struct err **e)
 	int rc = -1;
 
 	r->out[0] = r->out[1] = -1;
+	if (step_cgroup(r->s, &r->cgroup, e) < 0)
+		return -1;
 	if (run_spec_of(r, &spec, e) < 0 || fd_pipe(out, e) < 0 || fd_pipe(err, e) < 0) {
+		leave_cgroup(r);
 		mem_wipe(spec.p, spec.n);
 		fd_closep(&out[0]);
 		fd_closep(&out[1]);
@@ -322,8 +351,13 @@ static int run_start(struct run *r, struct err **e)
 	fcntl(err[1], F_SETPIPE_SZ, 1 << 20);
 	r->mounting = true;
 	sched_mounting(r->s, true);
-	rc = job_start(a->jobs, JOB_MAPPED, WORK_RUN, buf_view(&spec), (int[]){ out[1], err[1], STDIN_FILENO },
-		       step_req(r->s)->run.use_stdin ? 3 : 2, run_event, run_done, r, &r->s->job, e);
+	int fds[4] = { out[1], err[1] };
+	size_t nfds = 2;
+	if (step_req(r->s)->run.use_stdin)
+		fds[nfds++] = STDIN_FILENO;
+	if (r->cgroup.path)
+		fds[nfds++] = r->cgroup.procs;
+	rc = job_start(a->jobs, JOB_MAPPED, WORK_RUN, buf_view(&spec), fds, nfds, run_event, run_done, r, &r->s->job, e);
 	mem_wipe(spec.p, spec.n);
 	run_forget(r);
 	fd_closep(&out[1]);
@@ -331,6 +365,7 @@ static int run_start(struct run *r, struct err **e)
 	if (rc < 0) {
 		fd_closep(&out[0]);
 		fd_closep(&err[0]);
+		leave_cgroup(r);
 		r->mounting = false;
 		sched_mounting(r->s, false);
 		return -1;

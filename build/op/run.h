@@ -47,6 +47,7 @@ struct run {
 	const char *driver;
 	const char *comp;                /* of the blob that the packer makes; NULL: none */
 	int level;
+	struct cgroup_leaf cgroup;       /* while it runs, if limits or --cgroup-parent were given */
 	struct run_result result;
 	bool ended, mounting, failed, asking;
 	int out[2];                      /* read ends of stdout, stderr; -1 when at their end */

@@ -19,6 +19,8 @@ static char *host_name(const char *h)
  * holds: nobody knows whether it changed. */
 static void options_key(const struct run_opts *o, struct keyer *k)
 {
+	if (o->cgroup_parent)
+		key_text(k, "cgroup parent", o->cgroup_parent);
 	if (o->no_resolv)
 		key_u64(k, "own /etc/resolv.conf", 1);
 	if (o->no_hosts)
@@ -103,6 +105,7 @@ static void spec_options(const struct run_opts *o, struct run_spec *spec)
 	spec->no_hosts = o->no_hosts;
 	spec->no_hostname = o->no_hostname;
 	spec->group = (char **)o->groups.v;
+	spec->reads = o->use_stdin;
 	spec->cap_add = o->cap_add;
 	spec->cap_drop = o->cap_drop;
 }
@@ -157,6 +160,7 @@ int run_spec_of(struct run *r, struct buf *out, struct err **e)
 	spec.argv = (char **)strs_null(&argv);
 	spec.ulimit = (char **)strs_null(&limits);
 	spec_options(&q->run, &spec);
+	spec.grouped = r->cgroup.path;
 	run_devices_groups(r, &spec);
 	spec_root(s, &spec);
 	rc = run_mounts_spec(r, &spec, e);

@@ -123,6 +123,7 @@ done <<'EOO'
 --no-hosts
 --cap-drop kill
 --group-add 5
+--cgroup-parent /kiln-keys
 -v /etc:/v:ro
 --mount type=tmpfs,target=/more
 EOO
@@ -154,6 +155,7 @@ s/RUN .*source=d/RUN --device=a.b\/c=d --mount=source=d/ --allow device: 1
  --no-hosts: 4
  --cap-drop kill: 4
  --group-add 5: 4
+ --cgroup-parent /kiln-keys: 4
  -v /etc:/v:ro: 4
  --mount type=tmpfs,target=/more: 4
 : 0

@@ -269,5 +269,75 @@ kb sq --squash -t "127.0.0.1:$port/sq" --push >/dev/null || diag "$out"
 RUN test -e /d/e/y && ! test -e /bin/xargs && test \"\$(stat -c %h /a4)\" = 2" && pass "3 --squash: a build goes on from it" || fail "3 --squash: a build goes on from it"
 printf 'FROM busybox:1.35\nLABEL a=b\n' | dockerfile one
 made "3 --squash with nothing new" one --squash
+# ---- 5: limits, where this host lets us set them; where not, that is told with the reason (spec/executor.md 10.4)
+dockerfile lim <<'EOT'
+FROM busybox:1.35
+RUN head -c 200000000 /dev/zero | tail -c 200000000 | wc -c
+EOT
+kb lim --no-cache --memory 48m --memory-swap 48m >/dev/null
+case $out in
+*'--memory, --memory-swap have no effect: '*)
+    like "$out" 'have no effect: (this host has (no cgroups of version 2|memory in cgroups of version 1)|the cgroup .* (is not delegated|has no controller)|other processes run in|the cgroup of this process lies outside)' \
+        "5 --memory: why it has no effect here"
+    is "$(said)" 200000000 "5 and the step runs"
+    ;;
+*)
+    like "$out" 'exit code: 137' "5 --memory: the step is ended"
+    like "$out" 'out of memory: it may have 48 MiB' "5 and says why"
+    ;;
+esac
+# limit NAME CONTROLLER FILE WANT ARGS... - a file of the step's cgroup, seen from outside while the step waits
+limit() {
+    local name=$1 file=$2 want=$3 n=$RANDOM$RANDOM pid='' at got=
+    shift 3
+    printf 'FROM busybox:1.35\nRUN sleep 60; : %s\n' "$n" | dockerfile o
+    "$KILN" build --progress=plain "$@" "$T/o" >"$T/limit.out" 2>&1 </dev/null &
+    local build=$!
+    for _ in $(seq 100); do
+        pid=$(pgrep -u "$(id -u)" -f "^/bin/sh -c sleep 60; : $n" | head -n 1)
+        [ -z "$pid" ] || break
+        kill -0 $build 2>/dev/null || break
+        sleep 0.1
+    done
+    at=$(sed -n 's/^0:://p' "/proc/${pid:-self}/cgroup")
+    for root in /sys/fs/cgroup /sys/fs/cgroup/unified; do
+        [ -e "$root$at/$file" ] && [ -e "$root$at/cgroup.procs" ] && got=$(cat "$root$at/$file") && break
+    done
+    kill -INT $build
+    wait $build
+    if grep -qE 'ha(s|ve) no effect: [a-z]' "$T/limit.out"; then
+        like "$(cat "$T/limit.out")" "^warning: .*--.* ha(s|ve) no effect: (this host|the cgroup|other processes)" "5 $name: why it has no effect here"
+    else
+        is "$got" "$want" "5 $name"
+        nok "5 $name: its cgroup is removed" test -e "$root$at"
+    fi
+}
+limit "--memory" memory.max 100663296 --memory 96m
+limit "--memory-swap counts both" memory.swap.max 33554432 --resource memory=96m --resource memory-swap=128m
+limit "--memory-swap=-1" memory.swap.max max -m 96m --memory-swap=-1
+limit "--cpu-shares" cpu.weight 39 -c 1024
+limit "--cpu-quota, --cpu-period" cpu.max "20000 50000" --resource cpu-quota=20000,cpu-period=50000
+limit "--cpu-quota alone" cpu.max "20000 100000" --cpu-quota 20000
+limit "--cpuset-cpus" cpuset.cpus 0 --cpuset-cpus 0
+limit "--cpuset-mems" cpuset.mems 0 --cpuset-mems 0
+limit "--cgroup-parent" cgroup.type domain --cgroup-parent "/kiln-test-$$"
+while IFS='|' read -r opt re; do
+    # shellcheck disable=SC2086
+    wrong "5 $opt" "$re" $opt
+done <<'EOT'
+--memory=0|it is 0
+--memory=x|--memory is 'x'
+--memory-swap=1g|it needs --memory
+--memory=2g --memory-swap=1g|less than --memory
+--cpu-shares=1|from 2 on
+--cpu-shares=262145|more than 262144
+--cpu-period=10|from 1000 on
+--cpu-quota=-1|from 1000 on
+--cpuset-cpus=3-1|not a list such as
+--cpuset-mems=0,|not a list such as
+--resource=mem=1|there is no limit 'mem'
+--resource=memory|not of the form KEY=VALUE
+--cgroup-parent=../x|no path of a cgroup
+EOT
 registry_down
 done_testing
