@@ -433,8 +433,11 @@ static bool fall_back(struct request *r)
 {
 	struct peer *p = r->peer;
 
-	if (!p || !r->path || r->redirects || p->decided || p->http || !peer_may_be_plain(p))
+	if (!p || !r->path || r->redirects || !peer_may_be_plain(p))
 		return false;
+	/* Another request may have found it out while this one was on its way. */
+	if (p->http || p->decided)
+		return p->http && r->at.https;
 	p->http = true;
 	return true;
 }
