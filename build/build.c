@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "build/context/context.h"
 #include "build/check.h"
+#include "build/sender.h"
 #include "parser/diag.h"
 #include "parser/lines.h"
 
@@ -107,11 +108,14 @@ static int execute(struct plan *p, struct build_done *ret, struct err **e)
 	int rc;
 
 	tell_findings(p);
+	AUTO(sender_freep) struct sender *sender = p->sender = sender_new(p->app, p->req);
 	if (plan_violations(p, e) < 0 || sched_run(p, e) < 0)
 		return -1;
 	if (p->app->interrupted)
 		return err_set(e, ERR_HOST, "interrupted");
 	rc = result_image(p, &im, e);
+	if (rc == 0)
+		rc = sender_wait(sender, e);
 	if (rc == 0)
 		rc = result_outputs(p, &im, ret, e);
 	image_clear(&im);

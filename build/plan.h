@@ -69,6 +69,7 @@ struct plan {
 	struct pstage **hidden;          /* trees of context mounts */
 	size_t nhidden, hiddencap;
 	struct sched *sched;
+	struct sender *sender;           /* NULL: nothing is pushed */
 	bool any_run;                    /* some needed stage has a RUN: bases are unpacked while they arrive */
 	struct err *error;               /* --check: what stopped the evaluation; a part of the answer (16.1) */
 	bool check_only;                 /* --check and friends: all stages, nothing pulled but configs */

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "build/context/context.h"
 #include "build/flight.h"
+#include "build/sender.h"
 #include "build/plan.h"
 #include "build/sched.h"
 #include "layers/comp.h"
@@ -218,10 +219,17 @@ static void try_settle(struct sched *d, struct step *s)
 	s->made = NULL;
 }
 
+void step_packing(struct step *s, const char *comp)
+{
+	if (comp && step_leaves(s))
+		s->sending = sender_begin(s->plan->sender, s->tmp);
+}
+
 void step_packed(struct step *s, const struct step_made *m)
 {
 	struct sched *d = s->plan->sched;
 
+	sender_end(take(&s->sending), &m->facts);
 	d->running--;
 	s->job = NULL;
 	s->made = mem_dup(m, sizeof(*m));
@@ -234,6 +242,7 @@ void step_failed(struct step *s, struct err *e)
 {
 	struct sched *d = s->plan->sched;
 
+	sender_end(take(&s->sending), NULL);
 	d->running--;
 	s->job = NULL;
 	fail(d, s, e);

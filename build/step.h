@@ -123,6 +123,7 @@ struct step {
 	void *run;                       /* the operation's running state */
 	bool locked;
 	int lock;                        /* of its key, when locked: other builders wait (build/flight.h) */
+	struct sending *sending;         /* its blob is on its way to a registry (build/sender.h) */
 	struct job *job;                 /* what runs for it now: cancelled when another step failed */
 	bool packed;                     /* made[] is there, waiting to be committed */
 	bool wait_parent;                /* may hit by content key once its frozen parent is packed */
@@ -156,6 +157,7 @@ struct step_made {
 	int level;
 	bool tree;
 };
+void step_packing(struct step *s, const char *comp);              /* a job that writes the blob (comp) has begun */
 void step_frozen(struct step *s);                                /* s->frozen is set: a RUN on top may start */
 void step_packed(struct step *s, const struct step_made *m);
 void step_failed(struct step *s, struct err *take);

@@ -22,6 +22,7 @@ enum {
 
 #define CURL_SYMBOLS(X)                                                                                            \
 	X(global_init) X(global_cleanup) X(easy_init) X(easy_setopt) X(easy_getinfo) X(easy_cleanup) X(easy_strerror)  \
+	X(easy_pause)                                                                                             \
 	X(multi_init) X(multi_add_handle) X(multi_remove_handle) X(multi_perform) X(multi_poll) X(multi_info_read)     \
 	X(multi_cleanup) X(multi_strerror) X(slist_append) X(slist_free_all)
 
@@ -39,6 +40,7 @@ struct owner {
 struct http {
 	struct lib lib;
 	CURLM *multi;                    /* NULL: libcurl not opened yet */
+	bool paused;                     /* a source has just asked to wait: its owner is to hear of it */
 	struct owner *owner;
 	size_t nowner, owner_cap;
 };
@@ -181,6 +183,10 @@ static size_t on_source(char *bytes, size_t size, size_t n, void *arg)
 	struct hop *p = arg;
 	ssize_t got = p->source->read(p->source->arg, bytes, size * n, &p->err);
 
+	if (got == HTTP_WAIT) {
+		p->http->paused = true;
+		return CURL_READFUNC_PAUSE;
+	}
 	return got < 0 ? CURL_READFUNC_ABORT : (size_t)got;
 }
 
@@ -436,9 +442,16 @@ int http_poll(struct http *h, int ms, struct err **e)
 		finish(p, result);
 		any = true;
 	}
-	if (rc == CURLM_OK && !any)
+	if (rc == CURLM_OK && !any && !h->paused)
 		rc = h->lib.multi_poll(h->multi, NULL, 0, ms, NULL);
+	h->paused = false;
 	return rc == CURLM_OK ? 0 : err_set(e, ERR_HOST, "libcurl: %s", h->lib.multi_strerror(rc));
+}
+
+void hop_go_on(struct hop *p)
+{
+	if (p->curl)
+		p->http->lib.easy_pause(p->curl->easy, CURLPAUSE_CONT);
 }
 
 void hop_clear(struct hop *p)

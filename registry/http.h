@@ -29,7 +29,8 @@ enum hop_end {
 	HOP_STOPPED,                     /* a limit, an address rule, or our own sink or source said no */
 };
 
-/* Body to send: size bytes. read gives 1..n, -1 with *e; rewind starts over. */
+/* Body to send: size bytes, or -1: until read gives 0. read gives 1..n, -1 with *e, or HTTP_WAIT: not before hop_go_on(). rewind starts over. */
+enum { HTTP_WAIT = -2 };
 struct http_source {
 	void *arg;
 	int64_t size;
@@ -69,6 +70,7 @@ struct hop {
 int http_start(struct http *h, struct hop *p, struct err **e);
 /* Move everything for at most ms milliseconds; returns early when a hop is done. */
 int http_poll(struct http *h, int ms, struct err **e);
+void hop_go_on(struct hop *p);           /* its source has something again */
 void hop_clear(struct hop *p);
 /* The i-th header of that name (any case), trimmed. */
 bool hop_header(const struct hop *p, const char *name, size_t i, struct slice *ret);

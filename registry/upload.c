@@ -115,7 +115,7 @@ bool upload_present(const struct upload *u)
 }
 
 /* Where to go on: relative to what was asked, and not inside our own network unless the registry is there (R5, R6). */
-static int place(struct upload *u, const struct request *r, struct err **e)
+int upload_moved(struct upload *u, const struct request *r, struct err **e)
 {
 	struct slice s;
 	struct url to = { 0 };
@@ -163,12 +163,12 @@ int upload_mount(struct upload *u, const char *from, struct err **e)
 		return 0;
 	if (r.hop.status == 201)
 		return UPLOAD_MOUNTED;
-	if (r.hop.status == 202 && place(u, &r, e) < 0)
+	if (r.hop.status == 202 && upload_moved(u, &r, e) < 0)
 		return -1;
 	return 0;
 }
 
-static int new_place(struct upload *u, struct err **e)
+int upload_place(struct upload *u, struct err **e)
 {
 	AUTO(request_clear) struct request r = { 0 };
 	char path[DIST_PATH];
@@ -184,13 +184,12 @@ static int new_place(struct upload *u, struct err **e)
 	u->chunk = CHUNK;
 	if (hop_header(&r.hop, "OCI-Chunk-Min-Length", 0, &s) && slice_u64(s, &least) && least > u->chunk)
 		u->chunk = least < CHUNK_MOST ? least : CHUNK_MOST;
-	return place(u, &r, e);
+	return upload_moved(u, &r, e);
 }
 
 /* ---- sending */
 
-static int send_piece(struct upload *u, const char *method, uint64_t from, uint64_t len, bool last, int64_t delay_ms,
-		      struct err **e)
+int upload_send(struct upload *u, const char *method, const struct http_source *body, bool last, int64_t delay_ms, struct err **e)
 {
 	struct request *r = &u->req;
 	struct url own = { 0 };
@@ -205,19 +204,26 @@ static int send_piece(struct upload *u, const char *method, uint64_t from, uint6
 	url_clear(&own);
 	if (last)
 		url_add_query(&r->url, "digest", digest_text(&u->digest).s);
-	u->from = from;
-	u->len = len;
-	u->source = (struct http_source){ u, (int64_t)len, source_read, source_rewind };
 	r->scope = u->scope;
-	r->source = &u->source;
+	r->source = body;
 	r->once = true;
 	r->delay_ms = delay_ms;
 	r->header[0] = "Content-Type: application/octet-stream";
-	if (u->chunked && !last) {
-		snprintf(u->range, sizeof(u->range), "Content-Range: %ju-%ju", (uintmax_t)from, (uintmax_t)(from + len - 1));
+	if (*u->range)
 		r->header[1] = u->range;
-	}
 	return request_start(r, e);
+}
+
+static int send_piece(struct upload *u, const char *method, uint64_t from, uint64_t len, bool last, int64_t delay_ms,
+		      struct err **e)
+{
+	u->from = from;
+	u->len = len;
+	u->source = (struct http_source){ u, (int64_t)len, source_read, source_rewind };
+	u->range[0] = '\0';
+	if (u->chunked && !last)
+		snprintf(u->range, sizeof(u->range), "Content-Range: %ju-%ju", (uintmax_t)from, (uintmax_t)(from + len - 1));
+	return upload_send(u, method, &u->source, last, delay_ms, e);
 }
 
 static int next_piece(struct upload *u, int64_t delay_ms, struct err **e)
@@ -235,7 +241,7 @@ static int next_piece(struct upload *u, int64_t delay_ms, struct err **e)
 int upload_start(struct upload *u, int fd, struct err **e)
 {
 	u->fd = fd;
-	if (!u->location.text && new_place(u, e) < 0)
+	if (!u->location.text && upload_place(u, e) < 0)
 		return -1;
 	u->chunk = u->chunk ? u->chunk : CHUNK;
 	return next_piece(u, 0, e);
@@ -246,7 +252,7 @@ static int restart(struct upload *u, struct err **e)
 {
 	int64_t delay = u->restarts * INT64_C(1000);
 
-	if (new_place(u, e) < 0)
+	if (upload_place(u, e) < 0)
 		return -1;
 	return next_piece(u, delay, e);
 }
@@ -280,7 +286,7 @@ static bool ask_progress(struct upload *u)
 	if (have < u->acked)
 		return false;
 	u->acked = have;
-	return !hop_header(&r.hop, "Location", 0, &s) || place(u, &r, NULL) == 0;
+	return !hop_header(&r.hop, "Location", 0, &s) || upload_moved(u, &r, NULL) == 0;
 }
 
 static int failed(struct upload *u, struct err **e)
@@ -316,7 +322,7 @@ int upload_step(struct upload *u, struct err **e)
 	if (u->chunked && !u->closing && (s == 202 || s == 201 || s == 204)) {
 		u->acked += u->len;
 		/* The old place dies with each answer. */
-		if (hop_header(&u->req.hop, "Location", 0, &loc) && place(u, &u->req, e) < 0)
+		if (hop_header(&u->req.hop, "Location", 0, &loc) && upload_moved(u, &u->req, e) < 0)
 			return -1;
 		return next_piece(u, 0, e);
 	}

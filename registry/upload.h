@@ -36,4 +36,8 @@ int upload_mount(struct upload *u, const char *from, struct err **e);
 /* Start to send fd. */
 int upload_start(struct upload *u, int fd, struct err **e);
 int upload_step(struct upload *u, struct err **e);
+/* The parts, for tail.c. A place; a request there with this body (last: with the digest); where its answer says to go on. */
+int upload_place(struct upload *u, struct err **e);
+int upload_send(struct upload *u, const char *method, const struct http_source *body, bool last, int64_t delay_ms, struct err **e);
+int upload_moved(struct upload *u, const struct request *r, struct err **e);
 void upload_clear(struct upload *u);

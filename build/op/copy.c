@@ -465,6 +465,8 @@ static void dirs_ready(void *arg, char **dirs, size_t n, struct err *e)
 		(void)job_start(step_app(s)->jobs, JOB_MAPPED, WORK_COPY, buf_view(&b), NULL, 0, NULL, pass_done, c, &s->job, &e);
 	if (e)
 		step_failed(s, e);
+	else
+		step_packing(s, c->comp);
 }
 
 int copy_exec(struct step *s, struct err **e)
@@ -480,10 +482,12 @@ int copy_exec(struct step *s, struct err **e)
 	if (copy_ask(c, e) < 0)
 		return -1;
 	work_call_put(&call, copy_child, c);
-	if (job_start(step_app(s)->jobs, JOB_LOCAL, WORK_CALL, buf_view(&call), NULL, 0, NULL, pass_done, c, &s->job, e) == 0)
-		return 0;
-	remote_record_clear(&c->last);
-	return -1;
+	if (job_start(step_app(s)->jobs, JOB_LOCAL, WORK_CALL, buf_view(&call), NULL, 0, NULL, pass_done, c, &s->job, e) < 0) {
+		remote_record_clear(&c->last);
+		return -1;
+	}
+	step_packing(s, c->comp);
+	return 0;
 }
 
 const struct op op_COPY = { .eval = copy_eval, .key = copy_key, .exec = copy_exec };

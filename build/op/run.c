@@ -240,8 +240,10 @@ static void pack_start(struct step *s)
 		};
 
 		pack_job_put(&b, &q);
-		if (job_start(step_app(s)->jobs, JOB_MAPPED, WORK_PACK, buf_view(&b), NULL, 0, NULL, pack_done, r, &s->job, &e) == 0)
+		if (job_start(step_app(s)->jobs, JOB_MAPPED, WORK_PACK, buf_view(&b), NULL, 0, NULL, pack_done, r, &s->job, &e) == 0) {
+			step_packing(s, r->comp);
 			return;
+		}
 	}
 	step_failed(s, e);
 }
