@@ -246,6 +246,8 @@ bool step_leaves(const struct step *s)
 	const struct build_req *r = s->plan->req;
 	const struct step *t = s->plan->target ? s->plan->target->last : NULL;
 
+	if (r->image.squash != SQUASH_NONE)
+		return false;
 	while (t && t != s)
 		t = t->parent;
 	for (size_t i = 0; t && i < r->noutput; i++)
