@@ -305,8 +305,8 @@ struct step *eval_step(struct eval *ev, const struct instr *in, const char *crea
 	s->no_cache = ps->no_cache && in->id != INSTR_WORKDIR;
 	s->ordinal = ps->nsteps++;
 	s->id = p->app->next_id++;
-	s->title = instr_table[in->id].word;     /* plan_titles() completes it */
 	s->trigger = ev->trigger;
+	step_title(ev, s, NULL, 0);
 	ps->last = s;
 	MEM_ROOM(p->step, p->nstep, p->stepcap);
 	p->step[p->nstep++] = s;

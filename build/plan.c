@@ -374,39 +374,6 @@ static int plan_table(struct plan *p, struct err **e)
 	return resolve_needed(p, e);
 }
 
-/* The first line as written, flags included; a trigger has only its text. */
-static struct slice title_text(const struct step *s)
-{
-	struct slice file = source_text(s->plan->file->source), line;
-
-	if (s->trigger || s->in->at.to > file.n || s->in->at.from > s->in->at.to)
-		return slice_of(s->in->text);
-	line = (struct slice){ file.p + s->in->at.from, s->in->at.to - s->in->at.from };
-	slice_cut(line, '\n', &line, &(struct slice){ 0 });
-	line = slice_skip(line, strlen(s->in->spelling));
-	return slice_trim(line, " \t\r\\");
-}
-
-/* "[build 2/5] RUN make": FROM of an image counts, one stage alone is not named (18.6). */
-static void plan_titles(struct plan *p)
-{
-	for (size_t i = 0; i < p->nstep; i++) {
-		struct step *s = p->step[i];
-		unsigned from = s->stage->base && !s->stage->parent ? 1 : 0;
-		struct slice line = title_text(s);
-		size_t cut = line.n > 200 ? 200 : line.n;
-		bool more = cut < line.n || s->in->end_line > s->in->line;
-
-		if (s->stage->hidden)
-			s->title = arena_printf(&p->arena, "[internal] context %s", s->in->text);
-		else
-			s->title = arena_printf(&p->arena, "[%s%s%zu/%u] %s%s %.*s%s", p->nstage > 1 ? s->stage->title : "",
-						p->nstage > 1 ? " " : "", s->ordinal + 1 + from, s->stage->nsteps + from,
-						s->trigger ? "ONBUILD " : "", instr_table[s->in->id].word, (int)cut, line.p,
-						more ? "..." : "");
-	}
-}
-
 static void tell_skipped(struct plan *p)
 {
 	for (size_t i = 0; i < p->nstage; i++) {

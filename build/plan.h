@@ -111,6 +111,10 @@ int eval_global(struct plan *p, struct err **e);
 const char *eval_global_get(const struct plan *p, const char *name);      /* NULL: not set */
 int eval_global_expand(struct plan *p, const char *text, struct span at, char escape, const struct instr *in, const char **ret, struct err **e);
 
+/* build/title.c: the text of a step's title, secret variables as ****; and all titles, once the steps are counted. */
+void step_title(const struct eval *ev, struct step *s, const char *const *secret, size_t nsecret);
+void plan_titles(struct plan *p);
+
 /* build/epoch.c: the time that SOURCE_DATE_EPOCH gives or names (18.5). */
 int epoch_find(struct plan *p, struct err **e);
 

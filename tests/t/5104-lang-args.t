@@ -188,5 +188,33 @@ EOT
 is "$(raw expand | json - 'sorted(d["config"]["ExposedPorts"])')" '["8080/tcp", "90/tcp"]' "3.6 EXPOSE keeps the text before a \${}"
 is "$(raw expand | json - '[d["config"]["StopSignal"], d["config"]["User"], sorted(d["config"]["Volumes"])]')" '["term", "me:b", ["/b", "/q"]]' \
     "3.1 STOPSIGNAL, USER, VOLUME" || raw expand
+# ---- 3.7, 18.6 progress shows what is known of the variables, and no secret
+dockerfile titles <<'EOT'
+FROM busybox:1.35
+ARG V=1.2 TOK=x
+RUN echo $V "$V" '$V' ${U:-no} ${V%.*} $U
+RUN --mount=type=secret,id=s,env=TOK echo $TOK $V > /dev/null; true \
+  $V
+RUN true # it's $V
+RUN <<E
+echo $V
+echo more
+E
+RUN <<E cat
+x
+E
+WORKDIR /w$V
+COPY --chown=$V . /d$V/
+EOT
+kb titles --secret id=s,src="$T/s"
+same "3.7, 18.6 titles" "$(sed -n 's/^#[0-9]* \(\[.*\)/\1/p' <<<"$out")" <<'EOT'
+[2/8] RUN echo 1.2 "1.2" '$V' ${U:-no} 1 $U
+[3/8] RUN --mount=type=secret,id=s,env=TOK echo **** 1.2 > /dev/null; true...
+[4/8] RUN true # it's $V
+[5/8] RUN <<E (echo $V...)
+[6/8] RUN <<E cat...
+[7/8] WORKDIR /w1.2
+[8/8] COPY --chown=1.2 . /d1.2/
+EOT
 registry_down
 done_testing
