@@ -68,8 +68,11 @@ static int context_name(const char *text, size_t n, struct err **e)
 {
 	const char *colons = memmem(text, n, "::", 2);
 	struct slice name = { text, colons ? (size_t)(colons - text) : n };
+	struct platform pf;
 	struct ref ref = { 0 };
 
+	if (colons && platform_parse(slice_skip((struct slice){ text, n }, name.n + 2), &pf, e) < 0)
+		return err_wrap(e, "--build-context is '%s': invalid context name", text);
 	if (ref_parse(name, &ref, e) < 0) {
 		err_kind_set(e, ERR_USAGE);
 		return err_wrap(e, "--build-context is '%s': invalid context name '%.*s'", text, SLICE_F(name));

@@ -92,6 +92,8 @@ for o in --target= --platform= --file= --iidfile= --metadata-file= --ignorefile=
 done
 status 125 "13.2 a context that cannot be named" "$KILN" build --build-context 'A b=.' "$T/meta"
 like "$out" "invalid context name 'A b'" "says so"
+status 125 "13.2 for a platform that is none" "$KILN" build --build-context 'a::b=.' "$T/meta"
+like "$out" "unknown operating system or architecture" "says so"
 status 125 "an unknown letter" "$KILN" build -Z "$T/meta"
 unlike "$out" 'did you mean' "is like no word"
 
