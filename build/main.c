@@ -96,7 +96,7 @@ static int parse(struct run *r, char **argv, struct err **e)
 /* An environment that asks another tool for a form we do not have is no mistake of this command line. */
 static const char *progress_of(const struct run *r)
 {
-	static const char *const known[] = { "auto", "tty", "plain", "json", "quiet", "none" };
+	static const char *const known[] = { "auto", "tty", "plain", "json", "rawjson", "quiet", "none" };
 	const char *env = getenv("BUILDKIT_PROGRESS");
 
 	if (r->common.progress)

@@ -1,1 +1,1 @@
-build_ui_src := ui.c tty.c plain.c json.c human.c redact.c
+build_ui_src := ui.c tty.c plain.c json.c rawjson.c human.c redact.c

@@ -40,6 +40,7 @@ struct ui {
 	const struct ui_mode *mode;
 	int fd, log;                     /* log: >= 0: ours, and fd is not used but for the last error */
 	bool debug, colour, dirty;
+	int64_t wall;                    /* ns from our clock to that on the wall */
 	struct loop *loop;
 	struct watch *tick;
 	struct ui_step **step;
@@ -48,7 +49,7 @@ struct ui {
 	unsigned drawn;                  /* lines of the live region on the screen */
 	struct redact redact;
 };
-extern const struct ui_mode ui_tty, ui_plain, ui_json, ui_quiet_mode;
+extern const struct ui_mode ui_tty, ui_plain, ui_json, ui_rawjson, ui_quiet_mode;
 
 void ui_write(struct ui *u, const struct buf *b);
 /* "error: ..." as people read it, secrets replaced. */

@@ -4,9 +4,10 @@
 #include "base/mem.h"
 #include "build/ui/parts.h"
 
+#include <time.h>
 #include <unistd.h>
 
-static const struct ui_mode *const modes[] = { &ui_tty, &ui_plain, &ui_json, &ui_quiet_mode };
+static const struct ui_mode *const modes[] = { &ui_tty, &ui_plain, &ui_json, &ui_rawjson, &ui_quiet_mode };
 
 static struct ui *ui_of(struct report *r)
 {
@@ -288,6 +289,7 @@ int ui_new(const char *progress, int fd, bool debug, struct ui **ret, struct err
 {
 	const char *name = progress && *progress ? progress : "auto", *colour = getenv("NO_COLOR");
 	const struct ui_mode *mode = NULL;
+	struct timespec now;
 
 	if (strcmp(name, "auto") == 0)
 		name = can_draw(fd) ? "tty" : "plain";
@@ -297,11 +299,13 @@ int ui_new(const char *progress, int fd, bool debug, struct ui **ret, struct err
 		if (strcmp(modes[i]->name, name) == 0)
 			mode = modes[i];
 	if (!mode)
-		return err_set(e, ERR_USAGE, "there is no way '%s' to show progress: choose auto, tty, plain, json, quiet or none", name);
+		return err_set(e, ERR_USAGE, "there is no way '%s' to show progress: choose auto, tty, plain, json, rawjson, quiet or none", name);
 	if (mode == &ui_tty && !isatty(fd))
 		return err_set(e, ERR_USAGE, "--progress=tty needs a terminal");
 	struct ui *u = mem_zalloc(sizeof(*u));
 	*u = (struct ui){ .report = { &ops }, .mode = mode, .fd = fd, .log = -1, .debug = debug };
+	clock_gettime(CLOCK_REALTIME, &now);
+	u->wall = now.tv_sec * INT64_C(1000000000) + now.tv_nsec - clock_ns();
 	u->colour = isatty(fd) && !(colour && *colour);
 	*ret = u;
 	return 0;
@@ -361,7 +365,7 @@ void ui_quiet(struct report *r)
 {
 	struct ui *u = r && r->ops == &ops ? ui_of(r) : NULL;
 
-	if (!u || u->mode == &ui_json)
+	if (!u || u->mode == &ui_json || u->mode == &ui_rawjson)
 		return;
 	ui_end(u);
 	u->mode = &ui_quiet_mode;

@@ -11,14 +11,14 @@
 
 struct ui;
 
-/* progress: "auto" or NULL (tty on a terminal, else plain), "tty", "plain", "json", "quiet", "none". debug: show debug notes. */
+/* progress: "auto" or NULL (tty on a terminal, else plain), "tty", "plain", "json", "rawjson", "quiet", "none". debug: show debug notes. */
 int ui_new(const char *progress, int fd, bool debug, struct ui **ret, struct err **e);
 void ui_free(struct ui *u);
 struct report *ui_report(struct ui *u);
 /* A terminal is kept up to date from this loop. */
 void ui_loop(struct ui *u, struct loop *l);
 /* Both find the ui behind a report; NULL is fine.
- * From now on only errors, warnings and the last lines of what failed are shown (-q; json stays). */
+ * From now on only errors, warnings and the last lines of what failed are shown (-q; json and rawjson stay). */
 void ui_quiet(struct report *r);
 /* From now on everything goes to take_fd, one line for each event, and what ended a failed build to the terminal too. */
 void ui_log(struct report *r, int take_fd);

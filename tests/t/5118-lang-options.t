@@ -339,5 +339,40 @@ done <<'EOT'
 --resource=memory|not of the form KEY=VALUE
 --cgroup-parent=../x|no path of a cgroup
 EOT
+# ---- 7: BuildKit's own form of progress
+printf 'FROM busybox:1.35\nMAINTAINER me\nRUN echo to-one; echo to-two >&2\nRUN echo then; false\n' | dockerfile rj
+kb rj --no-cache --progress=rawjson >/dev/null
+grep -v '^{' <<<"$out" >"$T/raw.text"
+grep '^{' <<<"$out" >"$T/raw.json"
+like "$(cat "$T/raw.text")" '^error: Dockerfile:4' "7 --progress=rawjson: the error is text"
+cat >"$T/raw.py" <<'EOT'
+import base64, datetime, json, sys
+vertex, logs, warnings = {}, [], []
+for line in open(sys.argv[1]):
+    d = json.loads(line)
+    assert len(d) == 1 and set(d) <= {"vertexes", "statuses", "logs", "warnings"}, line
+    for v in d.get("vertexes", []):
+        assert v["digest"].startswith("sha256:") and len(v["digest"]) == 71
+        old = vertex.setdefault(v["digest"], v)
+        assert "started" not in old or old["started"] == v["started"], (old, v)
+        vertex[v["digest"]] = v
+        for t in ("started", "completed"):
+            if t in v:
+                datetime.datetime.strptime(v[t][:26] + "Z", "%Y-%m-%dT%H:%M:%S.%fZ")
+    for s in d.get("statuses", []):
+        assert s["vertex"] in vertex and s["current"] >= 0 and s["timestamp"] and s["id"]
+    for l in d.get("logs", []):
+        logs.append((vertex[l["vertex"]]["name"].split("] ")[-1][:8], l["stream"], base64.b64decode(l["data"]).decode()))
+    for w in d.get("warnings", []):
+        warnings.append(base64.b64decode(w["short"]).decode().split(":")[0])
+runs = [v for v in vertex.values() if "RUN" in v["name"]]
+print(sorted(logs), warnings, [("completed" in v, "error" in v, v.get("cached", False)) for v in runs])
+EOT
+is "$(python3 "$T/raw.py" "$T/raw.json" 2>&1)" \
+    "[('RUN echo', 1, 'then\\n'), ('RUN echo', 1, 'to-one\\n'), ('RUN echo', 2, 'to-two\\n')] ['MaintainerDeprecated'] [(True, False, False), (True, True, False)]" \
+    "7 --progress=rawjson: steps, lines, warnings in BuildKit's form"
+kb args --build-arg ONE=1 >/dev/null
+BUILDKIT_PROGRESS=rawjson "$KILN" build --build-arg ONE=1 "$T/args" >"$T/raw.json" 2>&1
+like "$(cat "$T/raw.json")" '"completed":"[^"]*","cached":true\}\]\}$' "7 BUILDKIT_PROGRESS=rawjson; what is cached"
 registry_down
 done_testing
