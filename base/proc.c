@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -161,6 +162,8 @@ static void proc_child(const struct proc_run *r, const int fds[3], int status, p
 		if (dup2(fds[i] >= 0 ? fds[i] : null, i) < 0)
 			goto failed;
 	if (r->dir >= 0 && fchdir(r->dir) < 0)
+		goto failed;
+	if (r->file_max && setrlimit(RLIMIT_FSIZE, &(struct rlimit){ r->file_max, r->file_max }) < 0)
 		goto failed;
 	execve(r->argv[0], (char *const *)r->argv, (char *const *)env);
 failed:

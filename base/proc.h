@@ -18,6 +18,7 @@ struct proc_run {
 	struct slice input;            /* fed to its stdin */
 	int dir;                       /* working directory fd, -1: unchanged */
 	unsigned timeout_ms;           /* 0: none */
+	uint64_t file_max;             /* bytes that a file may have which it writes (SIGXFSZ), 0: any */
 	struct buf *out, *err;         /* bounded by their max; NULL: discarded */
 };
 /* Run to the end. Returns its exit status (128+n for a signal) or -1 when it could not be started or timed out. */

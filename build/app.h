@@ -19,7 +19,7 @@ struct app {
 	int interrupted;                 /* signal number, 0: none */
 	bool flavoured;                  /* the store knows the id map in force */
 	bool debug;
-	struct limits limits;
+	struct limit_values limits;
 	mode_t umask;                    /* the user's: for files that the command line names; ours is 077 (spec/threats.md T1) */
 	unsigned next_id;                /* of steps and transfers shown by report */
 	struct cgroup *cgroup;           /* of the steps of a build with limits (build/cgroup.h); NULL */

@@ -21,6 +21,7 @@ struct arrival {
 	bool read, unpack;
 	size_t pending;                  /* blobs being read */
 	bool idle;                       /* pending == 0 */
+	struct tally tally;
 	struct err *e;
 };
 
@@ -43,7 +44,7 @@ static void take_blob(struct arrival *r, const struct digest *d, int64_t size)
 	AUTO(mem_freep) char *path = mem_printf("%s/%s", r->tmp, hex);
 	if (r->e || store_blob_commit(r->a->store, path, d, size, &r->e) < 0 || !r->read)
 		return;
-	struct trees_blob q = { .blob = *d, .size = size };
+	struct trees_blob q = { .blob = *d, .size = size, .tally = &r->tally };
 	if (trees_read(r->a->trees, &q, r->unpack ? TREES_DIR : TREES_LISTING, blob_read, r, &r->e) == 0) {
 		r->pending++;
 		r->idle = false;
@@ -237,6 +238,7 @@ static int pull_remote(struct app *a, const struct ref *ref, const struct platfo
 	if (store_tmp(a->store, tmp, e) < 0)
 		return -1;
 	opts.kind = ERR_SOURCE;
+	opts.parallel = (unsigned)a->limits.v[LIMIT_DOWNLOADS];
 	struct pull_call pc = { .a = a, .opts = &opts, .tmp = tmp, .req = { .ref = ref, .platform = p, .layers = true } };
 	struct arrival r = { .a = a, .id = a->next_id++, .tmp = tmp, .read = true, .unpack = unpack, .idle = true };
 	AUTO(mem_freep) char *title = mem_printf("pull %s", name.p);

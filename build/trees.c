@@ -22,12 +22,14 @@ struct reading {                         /* one blob being read */
 	char tmp[80];
 	struct waiter *waiters;
 	struct reading *next;
+	struct tally *tally;
 };
 /* Directories that are there: found once, and pinned by this process since. Sorted. A chain of n RUNs would read n*n/2 records. */
 struct known {
 	struct known_dir {
 		struct digest d;
 		bool leans;
+		uint64_t bytes, entries;
 	} *dir;
 	size_t n, cap;
 };
@@ -64,6 +66,21 @@ void trees_free(struct trees *t)
 	free(t);
 }
 
+static int tally_add(struct tally *t, const struct limit_values *l, uint64_t bytes, uint64_t entries, struct err **e)
+{
+	t->bytes += bytes;
+	t->entries += entries;
+	if (t->bytes > l->v[LIMIT_IMAGE_SIZE]) {
+		err_set(e, ERR_LIMIT, "the layers of the image hold more");
+		return limit_hit(l, LIMIT_IMAGE_SIZE, e);
+	}
+	if (t->entries > l->v[LIMIT_IMAGE_ENTRIES]) {
+		err_set(e, ERR_LIMIT, "the layers of the image have more");
+		return limit_hit(l, LIMIT_IMAGE_ENTRIES, e);
+	}
+	return 0;
+}
+
 static int commit_reading(struct reading *r, struct slice out, struct err **e)
 {
 	struct store *s = r->t->a->store;
@@ -77,6 +94,8 @@ static int commit_reading(struct reading *r, struct slice out, struct err **e)
 	if (rc != 0)
 		return rc < 0 ? -1 : err_set(e, ERR_HOST, "blob %s vanished from the store", digest_short(&r->blob).s);
 	snprintf(info.comp, sizeof(info.comp), "%s", f.comp);
+	if (r->tally && tally_add(r->tally, &r->t->a->limits, f.bytes, f.entries, e) < 0)
+		return -1;
 	if (store_info_add(s, &info, e) < 0 || store_listing_commit(s, listing, &f.diff, e) < 0)
 		return -1;
 	r->diff = f.diff;
@@ -161,6 +180,7 @@ int trees_read(struct trees *t, const struct trees_blob *q, enum trees_want want
 	r->blob = q->blob;
 	r->chain = q->chain;
 	r->want = want;
+	r->tally = q->tally;
 	r->over = q->driver;
 	if (store_tmp(t->a->store, r->tmp, e) < 0) {
 		free(r);
@@ -168,6 +188,7 @@ int trees_read(struct trees *t, const struct trees_blob *q, enum trees_want want
 	}
 	struct read_req req = {
 		.store = store_path(t->a->store), .blob = q->blob, .diff = q->diff, .size = q->size, .tmp = r->tmp,
+		.limits = t->a->limits, .used_bytes = q->tally ? q->tally->bytes : 0, .used_entries = q->tally ? q->tally->entries : 0,
 		.fill = want == TREES_DIR, .lower = q->lower, .nlower = q->nlower,
 		.driver = q->driver, .under = q->under, .nunder = q->nunder,
 	};
@@ -192,6 +213,7 @@ struct dirs_wait {
 	struct digest *diff, *chain;
 	size_t n, pending;
 	struct strs dirs;                /* of the lowest layers */
+	struct tally tally;
 	size_t over;                     /* layers below this number need not be tried again on top of the others */
 	struct err *e;
 	trees_dirs_done *done;
@@ -234,7 +256,7 @@ static int dir_there(struct trees *t, const struct digest *d, bool lowest, struc
 		app_flavour_used(t->a);
 		MEM_ROOM(k->dir, k->n, k->cap);
 		memmove(k->dir + at + 1, k->dir + at, (k->n - at) * sizeof(*k->dir));
-		k->dir[at] = (struct known_dir){ *d, m.leans };
+		k->dir[at] = (struct known_dir){ *d, m.leans, m.bytes, m.entries };
 		k->n++;
 	}
 	return k->dir[at].leans && !lowest ? STORE_MISS : 0;
@@ -275,7 +297,7 @@ static int dirs_blob(struct dirs_wait *d, size_t i, struct trees_blob *ret, stru
 		return err_hint(e, "run kiln check --repair, or build again with --pull=always");
 	}
 	*ret = (struct trees_blob){
-		.blob = info.blob, .diff = d->diff[i], .size = info.size, .lower = d->diff, .nlower = i, .chain = d->chain[i],
+		.blob = info.blob, .diff = d->diff[i], .size = info.size, .lower = d->diff, .nlower = i, .tally = &d->tally, .chain = d->chain[i],
 	};
 	return 0;
 }
@@ -352,7 +374,10 @@ static int dirs_start(struct dirs_wait *d, size_t i, struct err **e)
 	struct trees_blob q;
 	struct digest at;
 	int rc = dir_find(d, i, &at, e);
+	size_t k = 0;
 
+	if (rc == 0 && known_find(&d->t->known, &at, &k))
+		return tally_add(&d->tally, &d->t->a->limits, d->t->known.dir[k].bytes, d->t->known.dir[k].entries, e);
 	if (rc <= 0)
 		return rc;
 	if (dirs_blob(d, i, &q, e) < 0)

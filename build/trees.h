@@ -14,6 +14,10 @@ void trees_free(struct trees *t);
 enum trees_want { TREES_LISTING, TREES_DIR };
 /* A blob of the store that should be layer `diff` (zero: unknown yet). Reads it (listing) or unpacks it, then calls back. */
 typedef void trees_done(void *arg, const struct digest *diff, struct err *take_err);
+/* What the layers of one image hold so far: over the limits of an image, the next one fails. */
+struct tally {
+	uint64_t bytes, entries;
+};
 struct trees_blob {
 	struct digest blob, diff;
 	int64_t size;
@@ -22,6 +26,7 @@ struct trees_blob {
 	const char *driver;              /* with under: unpack it through a mount on top of these; NULL: alone */
 	char *const *under;
 	size_t nunder;
+	struct tally *tally;             /* NULL: nobody counts */
 	struct digest chain;             /* of this layer in that stack: what a mended directory is filed under */
 };
 int trees_read(struct trees *t, const struct trees_blob *b, enum trees_want want, trees_done *done, void *arg, struct err **e);

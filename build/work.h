@@ -2,6 +2,7 @@
  * and answers with facts; the main process commits. */
 #pragma once
 #include "base/job.h"
+#include "build/limit.h"
 #include "cache/gc.h"
 #include "layers/pack.h"
 
@@ -36,6 +37,8 @@ struct read_req {
 	struct digest blob, diff;        /* diff zero: unknown */
 	int64_t size;
 	const char *tmp;                 /* "listing" and, with fill, "fs" are made below it */
+	struct limit_values limits;
+	uint64_t used_bytes, used_entries;       /* of the image, by the layers below */
 	bool fill;
 	const struct digest *lower;      /* with fill: the layers below, whose listings exist; a layer that leans on them is mended */
 	size_t nlower;

@@ -23,8 +23,6 @@
 #include "layers/mend.h"
 #include "layers/tarin.h"
 
-#define LAYER_MAX (64ULL << 30)
-
 void read_req_put(struct buf *b, const struct read_req *r)
 {
 	wire_put_str(b, r->store);
@@ -32,6 +30,10 @@ void read_req_put(struct buf *b, const struct read_req *r)
 	work_put_digest(b, &r->diff);
 	wire_put_i64(b, r->size);
 	wire_put_str(b, r->tmp);
+	for (size_t i = 0; i < LIMIT_COUNT; i++)
+		wire_put_u64(b, r->limits.v[i]);
+	wire_put_u64(b, r->used_bytes);
+	wire_put_u64(b, r->used_entries);
 	wire_put_u32(b, r->fill);
 	wire_put_u32(b, (uint32_t)r->nlower);
 	for (size_t i = 0; i < r->nlower; i++)
@@ -64,11 +66,20 @@ int read_facts_get(struct slice in, struct read_facts *ret, struct err **e)
 	return wire_done(&w, "the facts of a layer", e);
 }
 
+/* The rest of an image's limit, when that is less than a layer's, or of the disk. */
+struct budget {
+	uint64_t max;
+	enum limit which;
+	bool disk;
+};
+
 struct reader {
 	const struct read_req *r;
 	int store, tmp, listing, root;   /* fds */
 	struct hasher *hash;
 	uint64_t count;
+	struct budget bytes, entries;
+	bool many;                       /* it has too many entries */
 	const struct comp *comp;
 	struct sink *sink[2];
 	size_t nsink;
@@ -107,7 +118,7 @@ static int reader_stream(struct reader *d, struct stream **ret, struct err **e)
 	if (comp_detect(s, COMP_LAYER, &s, &d->comp, e) < 0)
 		return -1;
 	d->hash = hasher_new();
-	*ret = stream_hash(stream_limit(s, LAYER_MAX, "layer, decompressed"), d->hash, &d->count);
+	*ret = stream_hash(stream_limit(s, d->bytes.max, "layer, decompressed"), d->hash, &d->count);
 	return 0;
 }
 
@@ -155,39 +166,48 @@ static int confine(int root, struct err **e)
 	return 0;
 }
 
+static struct budget budget(const struct read_req *r, enum limit layer, enum limit image, uint64_t used)
+{
+	uint64_t left = used < r->limits.v[image] ? r->limits.v[image] - used : 1;      /* enough for nothing; 0 would mean something else */
+
+	return left < r->limits.v[layer] ? (struct budget){ left, image, false } : (struct budget){ r->limits.v[layer], layer, false };
+}
+
 /* What this layer may fill: a small blob that holds much must not take the disk from everybody else (threats.md 17). */
-static uint64_t room(const struct reader *d)
+static void budgets(struct reader *d)
 {
 	struct statvfs fs;
 	uint64_t keep = UINT64_C(1) << 30;
 
+	d->bytes = budget(d->r, LIMIT_LAYER_SIZE, LIMIT_IMAGE_SIZE, d->r->used_bytes);
+	d->entries = budget(d->r, LIMIT_LAYER_ENTRIES, LIMIT_IMAGE_ENTRIES, d->r->used_entries);
 	if (!d->r->fill || fstatvfs(d->tmp, &fs) < 0 || fs.f_blocks == 0)
-		return LAYER_MAX;
+		return;
 	if (keep > (uint64_t)fs.f_blocks * fs.f_frsize / 16)
 		keep = (uint64_t)fs.f_blocks * fs.f_frsize / 16;
-	uint64_t has = (uint64_t)fs.f_bavail * fs.f_frsize;
-	if (has <= keep)
-		return 1;                /* enough for nothing; 0 would mean something else */
-	return has - keep < LAYER_MAX ? has - keep : LAYER_MAX;
+	uint64_t has = (uint64_t)fs.f_bavail * fs.f_frsize, left = has > keep ? has - keep : 1;
+	if (left < d->bytes.max)
+		d->bytes = (struct budget){ left, LIMIT_LAYER_SIZE, true };
 }
 
-static int too_much(uint64_t max, struct err **e)
+static int too_much(const struct reader *d, struct err **e)
 {
-	if (max == LAYER_MAX || !e || !*e || err_kind(*e) != ERR_LIMIT)
-		return -1;
+	if (d->many || !d->bytes.disk || !e || !*e || err_kind(*e) != ERR_LIMIT)
+		return limit_hit(&d->r->limits, d->many ? d->entries.which : d->bytes.which, e);
 	err_kind_set(e, ERR_HOST);
-	err_wrap(e, "the disk of the store has room for %ju bytes, and its last part is not used for unpacking", (uintmax_t)max);
+	err_wrap(e, "the disk of the store has room for %ju bytes, and its last part is not used for unpacking", (uintmax_t)d->bytes.max);
 	return err_hint(e, "free some space, for example with 'kiln prune'");
 }
 
 static int reader_pump(struct reader *d, struct err **e)
 {
 	AUTO(entries_drop) struct entries *src = NULL;
-	struct tarin_opts to = { .mode = TAR_LAYER, .max_bytes = room(d) };
 	struct stream *s = NULL;
 
+	budgets(d);
 	if (reader_stream(d, &s, e) < 0)
 		return -1;
+	const struct tarin_opts to = { .mode = TAR_LAYER, .max_bytes = d->bytes.max, .max_entries = d->entries.max, .many = &d->many };
 	if (d->r->fill && confine(d->root, e) < 0) {
 		stream_close(s, NULL);
 		return -1;
@@ -198,7 +218,7 @@ static int reader_pump(struct reader *d, struct err **e)
 		return -1;
 	}
 	if (tarin_new(s, &to, &src, e) < 0 || entries_pump(src, d->sink, d->nsink, &d->totals, e) < 0)
-		return too_much(to.max_bytes, e);
+		return too_much(d, e);
 	if (entries_close(take(&src), e) < 0)
 		return -1;
 	hasher_end(d->hash, &d->diff);
@@ -287,6 +307,10 @@ int work_read(struct job_self *self, struct slice in, const int *fds, size_t nfd
 	r.size = wire_i64(&w);
 	AUTO(mem_freep) char *tmp = wire_str(&w);
 	r.tmp = tmp;
+	for (size_t i = 0; i < LIMIT_COUNT; i++)
+		r.limits.v[i] = wire_u64(&w);
+	r.used_bytes = wire_u64(&w);
+	r.used_entries = wire_u64(&w);
 	r.fill = wire_u32(&w);
 	AUTO(mem_freep) struct digest *lower = work_get_digests(&w, &r.nlower);
 	r.lower = lower;

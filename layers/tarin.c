@@ -14,7 +14,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 
-enum { ENTRIES_MOST = 4000000, PATH_MOST = 4095 };
+enum { ENTRIES_DEFAULT = 4000000, PATH_MOST = 4095 };
 #define BYTES_DEFAULT (UINT64_C(64) << 30)
 
 /* Opened at the first sparse file, which few layers have: libarchive brings eight more libraries, which were most of the start of
@@ -346,8 +346,11 @@ static int tarin_next(struct entries *s, const struct entry **ret, struct err **
 			t->done = true;
 		if (rc <= 0)
 			return rc < 0 ? name_error(t, e) : 0;
-		if (t->number > ENTRIES_MOST)
-			return err_set(e, ERR_LIMIT, "the archive has more than %d entries", ENTRIES_MOST);
+		if (t->number > t->o.max_entries) {
+			if (t->o.many)
+				*t->o.many = true;
+			return err_set(e, ERR_LIMIT, "the archive has more than %ju entries", (uintmax_t)t->o.max_entries);
+		}
 		t->at = t->piece_at = 0;
 		t->piece_n = 0;
 		rc = take_entry(t, e);
@@ -382,6 +385,8 @@ int tarin_new(struct stream *take, const struct tarin_opts *o, struct entries **
 	t->o = *o;
 	if (!t->o.max_bytes)
 		t->o.max_bytes = BYTES_DEFAULT;
+	if (!t->o.max_entries)
+		t->o.max_entries = ENTRIES_DEFAULT;
 	t->heads = tarheads_new(stream_limit(take, t->o.max_bytes, "a decompressed archive"));
 	t->path = t->link = (struct buf)BUF_MAX(8192);
 	t->h.path = t->h.link = (struct buf)BUF_MAX(1 << 20);

@@ -35,6 +35,7 @@ int cmd_unknown(const char *name, struct err **e);       /* ERR_USAGE with the n
 struct common_opts {
 	const char *root, *driver, *progress;
 	bool debug;
+	struct strs limits;
 };
 extern const struct opt_row common_table[];
 

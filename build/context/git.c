@@ -110,6 +110,7 @@ static int context_git_open(struct context *c, const struct build_req *r, struct
 	AUTO(buf_freep) struct buf call = BUF_MAX(64);
 	AUTO(buf_freep) struct buf answer = BUF_MAX(64);
 	AUTO(fd_closep) int dir = -1;
+	uint64_t used = 0;
 
 	if (git_parse(c->spec, true, &ref, e) < 0)
 		return -1;
@@ -121,7 +122,7 @@ static int context_git_open(struct context *c, const struct build_req *r, struct
 	AUTO(mem_freep) char *path = mem_printf("%s/%s", store_path(c->app->store), c->tmp);
 	AUTO(mem_freep) char *header = git_auth_header(r, ref.host);
 	struct context_git_job j = { { .ref = &ref, .dir = dir, .path = path, .auth_header = header, .ssh_socket = git_ssh_socket(r),
-					.insecure = !c->named && r->git.insecure } };
+					.insecure = !c->named && r->git.insecure, .limits = &c->app->limits, .used = &used } };
 	work_call_put(&call, context_git_child, &j);
 	int rc = wait_job(c->app, JOB_LOCAL, WORK_CALL, buf_view(&call), NULL, 0, NULL, NULL, &answer, e);
 	if (header)

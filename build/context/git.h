@@ -6,6 +6,7 @@
  */
 #pragma once
 #include "base/buf.h"
+#include "build/work.h"
 
 enum { GIT_NOT = 1 };                    /* answer: the text is no git reference */
 
@@ -44,6 +45,8 @@ struct git_req {
 	const char *auth_header;         /* value of an Authorization header, NULL; never in argv */
 	const char *ssh_socket;          /* agent, NULL */
 	bool insecure;                   /* certificates are not checked */
+	const struct limit_values *limits;       /* NULL: none; else *used counts what this and its submodules hold */
+	uint64_t *used;
 };
 struct git_got {
 	char *commit;                    /* resolved */

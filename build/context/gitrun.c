@@ -6,6 +6,7 @@
 #include "build/context/gitrun.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "base/at.h"
@@ -143,7 +144,8 @@ void git_clear(struct git *g)
 int git_try(struct git *g, const char *const *words, struct buf *out, struct buf *said, struct err **e)
 {
 	const char *argv[ARGS_MAX + 2] = { g->program };
-	struct proc_run p = { .argv = argv, .env = strs_null(&g->env), .dir = g->tree, .timeout_ms = GIT_TIMEOUT_MS, .out = out, .err = said };
+	struct proc_run p = { .argv = argv, .env = strs_null(&g->env), .dir = g->tree, .timeout_ms = GIT_TIMEOUT_MS, .out = out, .err = said,
+			      .file_max = g->r->limits ? g->r->limits->v[LIMIT_DOWNLOAD_SIZE] : 0 };
 	size_t n = 1;
 
 	while (*words && n <= ARGS_MAX)
@@ -165,9 +167,15 @@ static const struct {
 int git_said(struct git *g, const char *verb, const struct buf *said, struct err **e)
 {
 	AUTO(buf_freep) struct buf clean = BUF_MAX(4096);
+	char large[16];
 
 	buf_escaped(&clean, slice_trim(buf_view(said), " \n"), 1000);
 	err_set(e, ERR_SOURCE, "git %s of '%s' failed: %s", verb, g->shown, clean.n ? clean.p : "no reason given");
+	snprintf(large, sizeof(large), "signal %d", SIGXFSZ);
+	if (g->r->limits && clean.n && strstr(clean.p, large)) {
+		err_kind_set(e, ERR_LIMIT);
+		return limit_hit(g->r->limits, LIMIT_DOWNLOAD_SIZE, e);
+	}
 	for (size_t i = 0; i < countof(hints) && clean.n; i++)
 		if (strstr(clean.p, hints[i].said))
 			return err_hint(e, "%s", hints[i].hint);

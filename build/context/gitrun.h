@@ -33,6 +33,8 @@ int git_said(struct git *g, const char *verb, const struct buf *said, struct err
 int git_ask(struct git *g, struct git_got *ret, struct err **e);
 /* Bring it; its checksum is right. */
 int git_fetch(struct git *g, const struct git_got *got, struct err **e);
+/* Not more than the limit, with what came before. */
+int git_size(struct git *g, const char *commit, struct err **e);
 /* Bring it and check it out; .git is made fit to be kept if that is asked. */
 int git_place(struct git *g, const struct git_got *got, bool keep, struct err **e);
 /* The submodules of what is checked out, and theirs. */

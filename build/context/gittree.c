@@ -88,7 +88,7 @@ static int subdir_of(struct git *g, int *ret, struct err **e)
 
 int git_place(struct git *g, const struct git_got *got, bool keep, struct err **e)
 {
-	if (git_fetch(g, got, e) < 0 || GIT(g, NULL, e, "checkout", "-q", "--force", "--detach", got->commit) < 0)
+	if (git_fetch(g, got, e) < 0 || git_size(g, got->commit, e) < 0 || GIT(g, NULL, e, "checkout", "-q", "--force", "--detach", got->commit) < 0)
 		return -1;
 	return keep ? keep_git(g, got, e) : 0;
 }

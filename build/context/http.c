@@ -145,6 +145,7 @@ struct http_job {
 	int dir, tree;
 	bool named;
 	size_t max;
+	const struct limit_values *limits;
 };
 enum { GOT_TREE, GOT_TEXT };
 
@@ -156,7 +157,7 @@ static int put_context_file(int dir, int tree, struct err **e)
 static int http_child(void *arg, struct job_self *self, struct buf *out, struct err **e)
 {
 	struct http_job *j = arg;
-	struct http_fetch_req r = { .url = j->url, .authorization = j->auth, .fd = -1 };
+	struct http_fetch_req r = { .url = j->url, .authorization = j->auth, .fd = -1, .max = j->limits->v[LIMIT_DOWNLOAD_SIZE] };
 	struct http_fetched got = { 0 };
 	AUTO(buf_freep) struct buf text = BUF_MAX(j->max);
 	AUTO(fd_closep) int fd = -1;
@@ -165,7 +166,7 @@ static int http_child(void *arg, struct job_self *self, struct buf *out, struct 
 	int64_t mtime = http_time(got.last_modified);
 	http_fetched_clear(&got);
 	if (rc < 0)
-		return -1;
+		return limit_hit(j->limits, LIMIT_DOWNLOAD_SIZE, e);
 	/* A file of the user's that everybody may read, like any checked-out one; its time as the server says. */
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = mtime } };
 	if (fchmod(fd, 0600) < 0 || futimens(fd, times) < 0)
@@ -196,7 +197,7 @@ static int http_open(struct context *c, const struct build_req *r, struct err **
 	AUTO(buf_freep) struct buf answer = BUF_MAX(JOB_MAX);
 	AUTO(mem_freep) char *auth = http_auth_header(r, c->spec);
 	AUTO(fd_closep) int dir = -1;
-	struct http_job j = { .url = c->spec, .auth = auth, .named = c->named, .max = c->file.max };
+	struct http_job j = { .url = c->spec, .auth = auth, .named = c->named, .max = c->file.max, .limits = &c->app->limits };
 
 	if (context_tmp(c, &dir, e) < 0 || at_mkdir(dir, "tree", 0755, e) < 0)
 		return -1;

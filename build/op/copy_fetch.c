@@ -59,6 +59,7 @@ static int fetch_git(const struct copy *c, const struct copy_source *s, const st
 	AUTO(git_ref_clear) struct git_ref g = { 0 };
 	const struct build_req *q = step_req(c->s);
 	struct git_got got = { 0 };
+	uint64_t used = 0;
 
 	if (git_parse(s->text, false, &g, e) < 0)
 		return -1;
@@ -68,7 +69,8 @@ static int fetch_git(const struct copy *c, const struct copy_source *s, const st
 		g.checksum = mem_str(c->checksum);
 	g.mtime_commit = false;          /* for build contexts only (10.4) */
 	AUTO(mem_freep) char *header = git_auth_header(q, g.host);
-	struct git_req r = { .ref = &g, .dir = dir, .path = path, .auth_header = header, .ssh_socket = git_ssh_socket(q) };
+	struct git_req r = { .ref = &g, .dir = dir, .path = path, .auth_header = header, .ssh_socket = git_ssh_socket(q),
+			     .limits = &step_app(c->s)->limits, .used = &used };
 	int rc = ask ? ask_git(&r, ask, e) : 0;
 	if (rc == 0)
 		rc = git_checkout(&r, &got, &ret->dir, e);
@@ -129,7 +131,8 @@ static int fetch_http(const struct copy *c, const struct copy_source *s, const s
 		      struct pick_source *to, struct err **e)
 {
 	AUTO(mem_freep) char *header = http_auth_header(step_req(c->s), s->text);
-	struct http_fetch_req r = { .url = s->text, .authorization = header, .fd = -1 };
+	const struct limit_values *limits = &step_app(c->s)->limits;
+	struct http_fetch_req r = { .url = s->text, .authorization = header, .fd = -1, .max = limits->v[LIMIT_DOWNLOAD_SIZE] };
 	struct http_fetched got = { 0 };
 
 	if (ask) {
@@ -156,7 +159,7 @@ static int fetch_http(const struct copy *c, const struct copy_source *s, const s
 		http_tell(c, &got, ret);
 	}
 	http_fetched_clear(&got);
-	return rc < 0 ? -1 : rc == HTTP_UNCHANGED ? COPY_UNCHANGED : 0;
+	return rc < 0 ? limit_hit(limits, LIMIT_DOWNLOAD_SIZE, e) : rc == HTTP_UNCHANGED ? COPY_UNCHANGED : 0;
 }
 
 static int fetch_one(const struct copy *c, size_t i, const struct remote_tag *ask, int dir, const char *path, struct copy_remote *ret,

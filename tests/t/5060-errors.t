@@ -172,6 +172,62 @@ status 125 "a store that cannot be made" env KILN_ROOT=/proc/kiln "$KILN" images
 mkdir -m 700 "$T/newer"
 echo 999 >"$T/newer/version"
 status 125 "a store of a later version" env KILN_ROOT="$T/newer" "$KILN" images
+# ---- 17 limits that an option changes: their name, value, option
+limited() { # limited NAME VALUE - of the last build in $out
+    like "$out" "the limit $1 is $2\$" "17 $1: its name and value"
+    like "$out" "--limit $1=[A-Z]+ raises it" "... and the option"
+}
+echo 'FROM busybox:1.35' | dockerfile lim
+while read -r name value shown; do
+    status 6 "17 $name" env KILN_ROOT="$T/limstore" "$KILN" build --progress=plain --limit "$name=$value" "$T/lim"
+    limited "$name" "$shown"
+done <<'EOT'
+layer-size 300k 307200
+layer-entries 3 3
+image-size 300k 307200
+image-entries 3 3
+EOT
+printf 'FROM busybox:1.35\nRUN true\n' | dockerfile lim
+status 0 "17 within all of them" "$KILN" build --progress=plain --limit layer-size=1g --limit downloads=1 "$T/lim"
+status 6 "17 image-size of what is unpacked already" "$KILN" build --no-cache --progress=plain --limit image-size=300k "$T/lim"
+limited image-size 307200
+python3 -c 'import http.server, os, sys
+os.chdir(sys.argv[1])
+class H(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *a): pass
+s = http.server.ThreadingHTTPServer(("127.0.0.1", 0), H)
+print(s.server_port, flush=True)
+s.serve_forever()' "$T" >"$T/lim.port" &
+httpd=$!
+for _ in $(seq 100); do [ -s "$T/lim.port" ] && break; sleep 0.05; done
+u=http://127.0.0.1:$(cat "$T/lim.port")
+head -c 5000 /dev/zero >"$T/lim.file"
+printf 'FROM scratch\nADD %s/lim.file /\n' "$u" | dockerfile lim
+status 6 "17 download-size of ADD" "$KILN" build --progress=plain --limit download-size=4999 "$T/lim"
+limited download-size 4999
+status 0 "17 as many bytes" "$KILN" build --progress=plain --limit download-size=5000 "$T/lim"
+status 6 "17 download-size of a context" "$KILN" build --progress=plain --limit download-size=4999 "$u/lim.file"
+limited download-size 4999
+g() { git -c user.email=a@b -c user.name=n -c init.defaultBranch=main -c commit.gpgsign=false "$@" >/dev/null 2>&1; }
+(mkdir "$T/repo" && cd "$T/repo" && g init && head -c 60000 /dev/zero >a && cp a b && echo 'FROM scratch' >Dockerfile && g add . && g commit -m m && g clone --bare . "$T/r.git" && cd "$T/r.git" && g update-server-info)
+printf 'FROM scratch\nADD %s/r.git /\n' "$u" | dockerfile lim
+status 6 "17 download-size of a repository" "$KILN" build --progress=plain --limit download-size=100k "$T/lim"
+limited download-size 102400
+(cd "$T/repo" && head -c 300000 /dev/urandom >c && g add . && g commit -m m && g push --force "$T/r.git" main && cd "$T/r.git" && g update-server-info)
+status 6 "17 download-size of what git fetches" "$KILN" build --progress=plain --limit download-size=100k "$u/r.git"
+limited download-size 102400
+kill $httpd
+while IFS='|' read -r arg re; do
+    status 125 "17 --limit $arg" "$KILN" build --limit "$arg" "$T/lim"
+    like "$out" "$re" "... says '$re'"
+done <<'EOT'
+laier-size=1|did you mean 'layer-size'
+layer-size|not of the form NAME=VALUE
+layer-size=0|no size
+layer-entries=1k|no number
+downloads=65|from 1 to 64
+EOT
+
 status 0 "the store is clean after all that" "$KILN" check
 is "$(ls -A "$KILN_ROOT/tmp")" "" "and nothing is left in tmp/"
 registry_down
