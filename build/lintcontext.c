@@ -226,7 +226,7 @@ static void tell_nothing(const struct matching *m)
 	AUTO(mem_freep) char *near = NULL;
 	struct context_verdict v = { 0 };
 
-	(void)pick_matches(all, m->from->text, first_match, &hidden, NULL);
+	(void)pick_matches(all, m->from->text, 1, first_match, &hidden, NULL);
 	if (hidden && context_explain(c, hidden, &v, NULL) == 0 && v.ignored)
 		lint_report(&m->p->lint, LINT_PatternMatchesNothing, m->s->in, m->from->word->at,
 			    "'%s' matches nothing: '%s' is hidden by %s:%u: %.*s", m->from->text, hidden,
@@ -242,7 +242,7 @@ static void check_pattern(struct plan *p, const struct step *s, const struct cop
 	AUTO(pick_tree_freep) struct pick_tree *t = pick_tree_dir(p->context->dir, p->context->ignore);
 	struct matching m = { .p = p, .s = s, .from = from, .repaired = is_repaired(s->stage), .left = FILES_MAX };
 
-	if (pick_matches(t, from->text, matched, &m, NULL) == 0 && m.n == 0 && !context_hides(p->context, from->text))
+	if (pick_matches(t, from->text, FILES_MAX, matched, &m, NULL) == 0 && m.n == 0 && !context_hides(p->context, from->text))
 		tell_nothing(&m);
 }
 

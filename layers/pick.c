@@ -270,7 +270,7 @@ static int put_path(struct applying *a, const char *path, const char *base, bool
 static int expand_pattern(struct applying *a, struct slice pattern, struct pick_match **ret, size_t *n, struct err **e)
 {
 	struct slice dir = SLICE_NONE;
-	int rc = pick_expand(&a->look, pattern, &dir, ret, n, e);
+	int rc = pick_expand(&a->look, pattern, SIZE_MAX, &dir, ret, n, e);
 
 	return rc == PICK_MISS ? missing(a, dir, true, e) : rc;
 }

@@ -227,13 +227,14 @@ int pick_walk(struct pick_walk *w, const char *top, const struct pick_attr *at, 
 /* Does the ignore file leave this visible? An ignored directory is, when something below it is rescued. 0 or PICK_MISS.
  * *line: the pattern's line that hides it. */
 int pick_visible(struct pick_tree *t, struct arena *a, const char *path, const struct pick_attr *at, unsigned *line, struct err **e);
-/* What the cleaned pattern matches, as paths below real directories, in lexical order. 0; PICK_MISS: there is no directory *dir, its part
- * without wildcards. */
+/* The first `most` things that the cleaned pattern matches, as paths below real directories, in lexical order. 0; PICK_MISS: there is no
+ * directory *dir, its part without wildcards. */
 struct pick_match {
 	const char *path;
 	struct pick_attr at;
 };
-int pick_expand(struct pick_look *l, struct slice pattern, struct slice *dir, struct pick_match **ret, size_t *n, struct err **e);
+int pick_expand(struct pick_look *l, struct slice pattern, size_t most, struct slice *dir, struct pick_match **ret, size_t *n,
+		struct err **e);
 /* Cut a pattern before its first component with a wildcard. */
 void pick_split_pattern(struct slice pattern, struct slice *dir, struct slice *rest);
 

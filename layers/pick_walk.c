@@ -246,6 +246,7 @@ struct globbing {
 	struct arena *arena;
 	struct slice name;               /* the component */
 	bool last;
+	size_t most;                     /* more are not looked for */
 	struct pick_match *to;
 	size_t n, cap;
 };
@@ -267,7 +268,7 @@ static int glob_kid(void *arg, struct pick_dir *d, const struct pick_kid *k, str
 		return rc == PICK_MISS ? 0 : -1;
 	MEM_ROOM(g->to, g->n, g->cap);
 	g->to[g->n++] = m;
-	return 0;
+	return g->last && g->n == g->most ? PICK_FOUND : 0;
 }
 
 /* What in this directory matches the component. */
@@ -282,9 +283,10 @@ static int glob_dir(struct globbing *g, const struct pick_match *dir, struct err
 
 /* Component by component, breadth first: '*' and '?' match no '/', so the depth is that of the pattern. The order of the
  * matches stays lexical, as that of their directories is. */
-static int glob_below(struct pick_look *l, struct pick_match dir, struct slice pattern, struct pick_match **ret, size_t *ret_n, struct err **e)
+static int glob_below(struct pick_look *l, struct pick_match dir, struct slice pattern, size_t most, struct pick_match **ret, size_t *ret_n,
+		      struct err **e)
 {
-	struct globbing g = { .tree = l->tree, .arena = l->arena };
+	struct globbing g = { .tree = l->tree, .arena = l->arena, .most = most };
 	struct pick_match *at = mem_dup(&dir, sizeof(dir));
 	size_t n = 1;
 	int rc = 0;
@@ -302,9 +304,9 @@ static int glob_below(struct pick_look *l, struct pick_match dir, struct slice p
 		if (g.last)
 			break;
 	}
-	if (rc) {
+	if (rc < 0) {
 		free(at);
-		return rc;
+		return -1;
 	}
 	*ret = arena_dup(l->arena, at, n * sizeof(*at));
 	*ret_n = n;
@@ -327,7 +329,7 @@ void pick_split_pattern(struct slice pattern, struct slice *dir, struct slice *r
 	*rest = slice_skip(pattern, from);
 }
 
-int pick_expand(struct pick_look *l, struct slice pattern, struct slice *dir, struct pick_match **ret, size_t *n, struct err **e)
+int pick_expand(struct pick_look *l, struct slice pattern, size_t most, struct slice *dir, struct pick_match **ret, size_t *n, struct err **e)
 {
 	AUTO(buf_freep) struct buf real = BUF_MAX(64 << 10);
 	struct pick_match top = { 0 };
@@ -342,10 +344,10 @@ int pick_expand(struct pick_look *l, struct slice pattern, struct slice *dir, st
 	if (rc || top.at.type != ENTRY_DIR)
 		return PICK_MISS;
 	top.path = arena_str(l->arena, buf_view(&real));
-	return glob_below(l, top, rest, ret, n, e);
+	return glob_below(l, top, rest, most, ret, n, e);
 }
 
-int pick_matches(struct pick_tree *t, const char *word, pick_name_fn *fn, void *arg, struct err **e)
+int pick_matches(struct pick_tree *t, const char *word, size_t most, pick_name_fn *fn, void *arg, struct err **e)
 {
 	AUTO(arena_clear) struct arena a = { 0 };
 	AUTO(buf_freep) struct buf clean = BUF_MAX(64 << 10);
@@ -354,7 +356,7 @@ int pick_matches(struct pick_tree *t, const char *word, pick_name_fn *fn, void *
 	size_t n = 0;
 
 	pick_clean(slice_of(word), &clean);
-	int rc = pick_expand(&(struct pick_look){ t, &a }, buf_view(&clean), &dir, &match, &n, e);
+	int rc = pick_expand(&(struct pick_look){ t, &a }, buf_view(&clean), most, &dir, &match, &n, e);
 	for (size_t i = 0; rc == 0 && i < n; i++)
 		rc = fn(arg, match[i].path, match[i].at.type == ENTRY_DIR);
 	return rc < 0 ? -1 : 0;
