@@ -118,7 +118,8 @@ static int part_os(struct platform *p, struct slice s, struct err **e)
 		return -1;
 	if (features.n >= sizeof(p->os_features))
 		return err_set(e, ERR_USAGE, "the features of the operating system are too long");
-	memcpy(p->os_features, features.p, features.n);
+	if (more)
+		memcpy(p->os_features, features.p, features.n);
 	while (more) {
 		more = slice_cut(features, '+', &one, &features);
 		if (!one.n)
