@@ -4,7 +4,7 @@
 need kiln python3 || skip_all
 unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY
 flags=(-std=gnu17 -D_GNU_SOURCE "-I$top" ${SAN:+"-fsanitize=$SAN"})
-ok "regd builds" "${CC:-gcc}" "${flags[@]}" -o "$T/regd" "$top/tests/regd.c" "$O/libkiln.a" -lcrypto || done_testing
+ok "regd builds" "${CC:-gcc}" "${flags[@]}" -o "$T/regd" "$top"/tests/regd{,_api}.c "$O/libkiln.a" -lcrypto || done_testing
 
 # up LINE... - a regd with these rules; $r is the registry, $log what it was asked. It ends with the pipe on its input.
 regd= log=$T/regd.log

@@ -2,6 +2,7 @@
 int regd_main(int argc, char **argv);
 #define main regd_main
 #include "../regd.c"
+#include "../regd_api.c"
 #undef main
 
 #include "base/at.h"
