@@ -167,32 +167,6 @@ static int token_answer(struct net *n, const struct request *r, int64_t now, str
 	return 0;
 }
 
-struct form {
-	struct buf b;
-	size_t at;
-};
-
-static ssize_t form_read(void *arg, void *p, size_t n, struct err **e)
-{
-	struct form *f = arg;
-	size_t left = f->b.n - f->at;
-
-	(void)e;
-	n = n < left ? n : left;
-	memcpy(p, f->b.p + f->at, n);
-	f->at += n;
-	return (ssize_t)n;
-}
-
-static int form_rewind(void *arg, struct err **e)
-{
-	struct form *f = arg;
-
-	(void)e;
-	f->at = 0;
-	return 0;
-}
-
 static void form_field(struct buf *b, const char *name, const char *v)
 {
 	buf_printf(b, "%s%s=", b->n ? "&" : "", name);
@@ -202,22 +176,22 @@ static void form_field(struct buf *b, const char *name, const char *v)
 /* An identity token is shown by POST, and to nobody the server redirects to. */
 static int by_identity(struct request *r, const struct peer *p, const char *scopes, struct err **e)
 {
-	struct form f = { .b = BUF_MAX(VALUE_MAX) };
-	struct http_source src = { &f, 0, form_read, form_rewind };
+	struct buf form = BUF_MAX(VALUE_MAX);
 
-	form_field(&f.b, "grant_type", "refresh_token");
-	form_field(&f.b, "service", p->challenge.service ? p->challenge.service : "");
-	form_field(&f.b, "client_id", "kiln");
-	form_field(&f.b, "scope", scopes);
-	form_field(&f.b, "refresh_token", p->creds.identity_token);
-	src.size = (int64_t)f.b.n;
+	form_field(&form, "grant_type", "refresh_token");
+	form_field(&form, "service", p->challenge.service ? p->challenge.service : "");
+	form_field(&form, "client_id", "kiln");
+	form_field(&form, "scope", scopes);
+	form_field(&form, "refresh_token", p->creds.identity_token);
+	struct http_bytes bytes = { .bytes = buf_view(&form) };
+	struct http_source src = http_source_bytes(&bytes);
 	r->method = "POST";
 	r->header[0] = "Content-Type: application/x-www-form-urlencoded";
 	r->source = &src;
 	r->stay = true;
 	int rc = request_run(r, e);
-	mem_wipe(f.b.p, f.b.n);
-	buf_free(&f.b);
+	mem_wipe(form.p, form.n);
+	buf_free(&form);
 	r->source = NULL;
 	return rc;
 }

@@ -116,6 +116,32 @@ static bool owns_pool(struct http *h, const struct hop *p)
 	return true;
 }
 
+/* ---- a body that is in memory */
+
+static ssize_t bytes_read(void *arg, void *p, size_t n, struct err **e)
+{
+	struct http_bytes *b = arg;
+	size_t left = b->bytes.n - b->at;
+
+	n = n < left ? n : left;
+	memcpy(p, b->bytes.p + b->at, n);
+	b->at += n;
+	return (ssize_t)n;
+}
+
+static int bytes_rewind(void *arg, struct err **e)
+{
+	struct http_bytes *b = arg;
+
+	b->at = 0;
+	return 0;
+}
+
+struct http_source http_source_bytes(struct http_bytes *b)
+{
+	return (struct http_source){ b, (int64_t)b->bytes.n, bytes_read, bytes_rewind };
+}
+
 /* ---- what libcurl calls */
 
 static size_t on_header(char *line, size_t size, size_t n, void *arg)

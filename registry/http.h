@@ -37,6 +37,12 @@ struct http_source {
 	ssize_t (*read)(void *arg, void *p, size_t n, struct err **e);
 	int (*rewind)(void *arg, struct err **e);
 };
+/* One of bytes that are in memory: both are the caller's. */
+struct http_bytes {
+	struct slice bytes;
+	size_t at;
+};
+struct http_source http_source_bytes(struct http_bytes *b);
 
 struct hop {
 	/* the question; borrowed until done */

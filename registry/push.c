@@ -197,32 +197,6 @@ static int send_all(struct push *p, struct err **e)
 
 /* ---- the manifest */
 
-struct doc {
-	struct slice bytes;
-	size_t at;
-};
-
-static ssize_t doc_read(void *arg, void *p, size_t n, struct err **e)
-{
-	struct doc *d = arg;
-	size_t left = d->bytes.n - d->at;
-
-	(void)e;
-	n = n < left ? n : left;
-	memcpy(p, d->bytes.p + d->at, n);
-	d->at += n;
-	return (ssize_t)n;
-}
-
-static int doc_rewind(void *arg, struct err **e)
-{
-	struct doc *d = arg;
-
-	(void)e;
-	d->at = 0;
-	return 0;
-}
-
 /* The registry misses blobs that it said it had: forget what it said about those it names. */
 static bool missing_blobs(struct push *p, const struct request *r)
 {
@@ -261,8 +235,8 @@ static int confirmed(struct push *p, const struct request *r, const struct diges
 static int put(struct push *p, const char *what, const struct digest *ours, bool retry, struct err **e)
 {
 	AUTO(request_clear) struct request r = { 0 };
-	struct doc doc = { .bytes = p->req->manifest };
-	struct http_source src = { &doc, (int64_t)doc.bytes.n, doc_read, doc_rewind };
+	struct http_bytes doc = { .bytes = p->req->manifest };
+	struct http_source src = http_source_bytes(&doc);
 	AUTO(mem_freep) char *type = mem_printf("Content-Type: %s", p->req->media_type);
 	char path[DIST_PATH], scope[DIST_PATH];
 

@@ -16,20 +16,8 @@ static void make_tar(int dir, const char *name, const char *text, const struct c
 	AUTO(buf_freep) struct buf out = BUF_MAX(1 << 20);
 	struct sink *k = tarout_new(tar_bytes, &tar, &o);
 	struct err *e = NULL;
-	struct thing t;
 
-	for (const char *p = text; *p;) {
-		p = thing_parse(p, &t);
-		struct entry en = { .path = t.path, .mode = t.mode, .uid = t.uid, .gid = t.gid, .mtime = t.mtime };
-		en.type = t.kind == '/' ? ENTRY_DIR : t.kind == '=' ? ENTRY_FILE : t.kind == '>' ? ENTRY_SYMLINK : ENTRY_LINK;
-		en.link = t.kind == '>' || t.kind == ':' ? t.text : NULL;
-		en.size = t.kind == '=' ? strlen(t.text) : 0;
-		if (k->ops->entry(k, &en, &e) < 0 || (en.size && k->ops->data(k, t.text, en.size, &e) < 0))
-			die(err_text(e));
-	}
-	if (k->ops->end(k, &e) < 0)
-		die(err_text(e));
-	sink_free(&k);
+	put_things(k, text);
 	if (comp) {
 		struct compw *w = comp->writer(comp->level_default, 1, tar_bytes, &out);
 

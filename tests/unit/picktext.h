@@ -130,11 +130,9 @@ static inline void make_tree(int dir, const char *text)
 	}
 }
 
-static inline struct listing *make_listing(const char *text)
+/* The tree as entries; the sink is freed. */
+static inline void put_things(struct sink *k, const char *text)
 {
-	int fd = memfd_create("listing", MFD_CLOEXEC);
-	struct sink *k = listing_sink_new(fd);
-	struct listing *l = NULL;
 	struct err *e = NULL;
 	struct thing t;
 
@@ -150,6 +148,16 @@ static inline struct listing *make_listing(const char *text)
 	if (k->ops->end(k, &e) < 0)
 		die(err_text(e));
 	sink_free(&k);
+}
+
+static inline struct listing *make_listing(const char *text)
+{
+	int fd = memfd_create("listing", MFD_CLOEXEC);
+	struct sink *k = listing_sink_new(fd);
+	struct listing *l = NULL;
+	struct err *e = NULL;
+
+	put_things(k, text);
 	if (listing_open(fd, &l, &e) < 0)
 		die(err_text(e));
 	return l;
