@@ -23,6 +23,7 @@ struct app {
 	mode_t umask;                    /* the user's: for files that the command line names; ours is 077 (spec/threats.md T1) */
 	unsigned next_id;                /* of steps and transfers shown by report */
 	struct cgroup *cgroup;           /* of the steps of a build with limits (build/cgroup.h); NULL */
+	struct ssh_agent *agents;        /* of this build alone (build/sshagent.h) */
 	struct trees *trees;             /* unpacking in flight (build/trees.h) */
 };
 /* Open the store at the first need. */

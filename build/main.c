@@ -2,6 +2,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "build/cgroup.h"
+#include "build/sshagent.h"
 #include "build/cmd/cmd.h"
 #include "build/trees.h"
 #include "build/ui/ui.h"
@@ -146,6 +147,7 @@ static void stop(struct run *r)
 
 	jobs_free(a->jobs);
 	cgroup_free(a->cgroup);
+	ssh_agents_end(a);
 	trees_free(a->trees);
 	store_close(a->store);
 	if (r->opts)

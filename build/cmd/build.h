@@ -33,4 +33,4 @@ int build_steps(struct app *a, struct build_opts *o, struct build_req *r, struct
 int build_limits(struct app *a, struct build_opts *o, struct build_req *r, struct err **e);
 /* --secret and --ssh (build_secret.c). */
 int build_secret(struct app *a, const char *spec, struct build_req *r, struct err **e);
-int build_ssh(const char *spec, struct build_req *r, struct err **e);
+int build_ssh(struct app *a, const char *spec, struct build_req *r, struct err **e);

@@ -1,6 +1,7 @@
 /* build/cmd/build_secret.c - --secret and --ssh: what steps may use and nobody may keep (spec/cli-flags.md 9.3, spec/threats.md S3). */
 #include "base/mem.h"
 #include "build/cmd/build.h"
+#include "build/sshagent.h"
 #include "build/ui/ui.h"
 #include "build/wait.h"
 #include "parser/flags.h"
@@ -113,7 +114,25 @@ int build_secret(struct app *a, const char *text, struct build_req *r, struct er
 	return rc < 0 ? err_wrap(e, "--secret is '%s'", text) : 0;
 }
 
-int build_ssh(const char *spec, struct build_req *r, struct err **e)
+/* The files that it names are keys, for an agent of our own. */
+static int own_agent(struct app *a, struct slice list, const char **ret, struct err **e)
+{
+	struct strs keys = { 0 };
+	struct slice one = SLICE_NONE;
+	bool more = true;
+
+	while (more) {
+		more = slice_cut(list, ',', &one, &list);
+		AUTO(mem_freep) char *path = mem_strn(one.p, one.n);
+
+		strs_add(&keys, path);
+	}
+	int rc = ssh_agent_start(a, keys.v, keys.n, ret, e);
+	strs_clear(&keys);
+	return rc;
+}
+
+int build_ssh(struct app *a, const char *spec, struct build_req *r, struct err **e)
 {
 	struct slice id, value;
 	struct stat st;
@@ -124,16 +143,15 @@ int build_ssh(const char *spec, struct build_req *r, struct err **e)
 		return err_set(e, ERR_USAGE, "--ssh is '%s': the id is empty", spec);
 	if (!socket || !*socket) {
 		err_set(e, ERR_LIMIT, "--ssh is '%s', but there is no ssh agent: SSH_AUTH_SOCK is not set", spec);
-		return err_hint(e, "start one with 'eval $(ssh-agent)' and ssh-add, or give its socket with --ssh %.*s=SOCKET", SLICE_F(id));
+		return err_hint(e, "start one with 'eval $(ssh-agent)' and ssh-add, or give its socket or a key with --ssh %.*s=PATH", SLICE_F(id));
 	}
-	if (fstatat(AT_FDCWD, socket, &st, 0) < 0) {
+	bool there = fstatat(AT_FDCWD, socket, &st, 0) == 0;
+	if (!there && !strchr(socket, ',')) {
 		err_errno(e, ERR_LIMIT, errno, "cannot use '%s'", socket);
 		return err_wrap(e, "--ssh is '%s'", spec);
 	}
-	if (!S_ISSOCK(st.st_mode)) {
-		err_set(e, ERR_USAGE, "--ssh is '%s', but '%s' is no socket of an ssh agent", spec, socket);
-		return err_hint(e, "add the key to an agent with ssh-add, and give the agent");
-	}
+	if (!(there && S_ISSOCK(st.st_mode)) && own_agent(a, slice_of(socket), &socket, e) < 0)
+		return err_wrap(e, "--ssh is '%s'", spec);
 	AUTO(mem_freep) char *pair = mem_printf("%.*s=%s", SLICE_F(id), socket);
 	strs_add(&r->ssh, pair);
 	return 0;

@@ -358,7 +358,7 @@ int build_steps(struct app *a, struct build_opts *o, struct build_req *r, struct
 		if (build_secret(a, o->secrets.v[i], r, e) < 0)
 			return -1;
 	for (size_t i = 0; i < o->ssh.n; i++)
-		if (build_ssh(o->ssh.v[i], r, e) < 0)
+		if (build_ssh(a, o->ssh.v[i], r, e) < 0)
 			return -1;
 	for (size_t i = 0; i < o->allow.n; i++) {
 		const char *what = o->allow.v[i];

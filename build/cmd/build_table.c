@@ -100,7 +100,7 @@ const struct opt_row build_table[] = {
 	{ 0, "shm-size", "SIZE", "size of /dev/shm", OPT_SIZE, AT(shm_size), NULL },
 	{ 0, "ulimit", "NAME=SOFT[:HARD]", "resource limit of RUN; may be repeated", OPT_CSV, AT(ulimits), NULL },
 	{ 0, "secret", "id=ID[,src=FILE|,env=NAME]", "a secret for RUN --mount=type=secret; may be repeated", OPT_LIST, AT(secrets), NULL },
-	{ 0, "ssh", "default|ID=SOCKET", "an ssh agent for RUN --mount=type=ssh; may be repeated", OPT_LIST, AT(ssh), NULL },
+	{ 0, "ssh", "default|ID=SOCKET|ID=KEY,...", "an ssh agent, or keys, for RUN --mount=type=ssh; may be repeated", OPT_LIST, AT(ssh), NULL },
 	{ 0, "allow", "PERMISSION", "permit network.host, security.insecure or device; may be repeated", OPT_CSV, AT(allow), NULL },
 	{ 'v', "volume", "SOURCE:TARGET[:ro]", "a directory or file of this host, for every RUN; may be repeated", OPT_LIST, AT(volumes), NULL },
 	{ 0, "mount", "SPEC", "a --mount of every RUN; may be repeated", OPT_LIST, AT(mounts), NULL },

@@ -374,5 +374,25 @@ is "$(python3 "$T/raw.py" "$T/raw.json" 2>&1)" \
 kb args --build-arg ONE=1 >/dev/null
 BUILDKIT_PROGRESS=rawjson "$KILN" build --build-arg ONE=1 "$T/args" >"$T/raw.json" 2>&1
 like "$(cat "$T/raw.json")" '"completed":"[^"]*","cached":true\}\]\}$' "7 BUILDKIT_PROGRESS=rawjson; what is cached"
+# ---- 5: keys as files, in an agent of the build's own
+cat >"$T/ask" <<'EOT'
+RUN --mount=type=ssh perl -MIO::Socket::UNIX -e 'my $s = IO::Socket::UNIX->new($ENV{SSH_AUTH_SOCK}) or die $!; syswrite $s, "\0\0\0\1\x0b"; sysread $s, my $h, 4; my $n = unpack("N", $h); my $d = ""; while (length $d < $n) { sysread($s, $d, $n - length $d, length $d) or die } print unpack("xN", $d), " keys\n"; print "$1\n" while $d =~ /(?<![a-z])(ssh-ed25519|ssh-rsa)/g'
+EOT
+{ echo FROM debian:bookworm-slim; cat "$T/ask"; } | dockerfile agent
+if need ssh-agent ssh-keygen; then
+    ssh-keygen -q -t ed25519 -N '' -f "$T/k1" && ssh-keygen -q -t rsa -b 2048 -N '' -f "$T/k2" && ssh-keygen -q -t ed25519 -N secret -f "$T/k3"
+    chmod 644 "$T/k1"
+    built "5 --ssh with keys" agent --no-cache --ssh "default=$T/k1,$T/k2"
+    is "$(said | sort | paste -sd' ')" "2 keys ssh-ed25519 ssh-rsa" "5 --ssh: both are in the step's agent"
+    status 6 "5 --ssh: a key with a passphrase" "$KILN" build --ssh "default=$T/k3" "$T/agent"
+    like "$out" "try: a key with a passphrase is added to an agent" "... belongs into an agent"
+    status 6 "5 --ssh: no key" "$KILN" build --ssh "default=$T/ask" "$T/agent"
+    like "$out" "cannot use '$T/ask' as a key" "... is named"
+    for _ in $(seq 50); do running "ssh-agent -a $T/run/kiln-agent" || break; sleep 0.1; done
+    ok "5 --ssh: its agent is gone" stopped "ssh-agent -a $T/run/kiln-agent"
+    is "$(ls "$T/run" | grep -c kiln-agent)" 0 "5 --ssh: and its directory"
+else
+    skip "5 --ssh with keys"
+fi
 registry_down
 done_testing
