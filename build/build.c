@@ -71,10 +71,10 @@ static int parse(struct app *a, const struct build_req *r, const struct context 
 	return -1;
 }
 
-static void tell_findings(struct plan *p)
+void plan_findings(struct plan *p)
 {
-	for (size_t i = 0; i < p->lint.nfound; i++) {
-		const struct lint_finding *f = &p->lint.found[i];
+	for (; p->told < p->lint.nfound; p->told++) {
+		const struct lint_finding *f = &p->lint.found[p->told];
 		AUTO(buf_freep) struct buf excerpt = BUF_MAX(64 << 10);
 		AUTO(mem_freep) char *where = mem_printf("%s:%u", source_name(p->file->source), f->line);
 
@@ -107,7 +107,7 @@ static int execute(struct plan *p, struct build_done *ret, struct err **e)
 	struct image im = { 0 };
 	int rc;
 
-	tell_findings(p);
+	plan_findings(p);
 	AUTO(sender_freep) struct sender *sender = p->sender = sender_new(p->app, p->req);
 	if (plan_violations(p, e) < 0 || sched_run(p, e) < 0)
 		return -1;

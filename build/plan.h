@@ -51,6 +51,7 @@ struct plan {
 	struct file *file;
 	struct arena arena;
 	struct lint lint;
+	size_t told;                     /* findings that the user saw */
 	struct context *context;         /* main context, borrowed */
 	struct context **named;          /* named contexts that were opened */
 	size_t nnamed, namedcap;
@@ -139,7 +140,9 @@ int graph_edges_of(struct pstage *ps, const struct instr *in, struct err **e);
 void graph_reach(struct plan *p);
 int graph_cycles(struct plan *p, struct err **e);
 
-/* build/build.c: rules that fired although the file asks for errors (15.1). */
+/* build/build.c: what was found since the last call, to the user. */
+void plan_findings(struct plan *p);
+/* Rules that fired although the file asks for errors (15.1). */
 int plan_violations(struct plan *p, struct err **e);
 /* build/call.c: --call=check (by build/check.c), outline, targets. */
 int call_run(struct plan *p, struct build_done *ret, struct err **e);

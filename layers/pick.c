@@ -287,6 +287,9 @@ static int put_source(struct applying *a, struct err **e)
 	}
 	if (expand_pattern(a, buf_view(&a->path), &match, &n, e) < 0)
 		return -1;
+	/* "x*" says that it may be absent: COPY package.json yarn.lock* ./ */
+	split_last(&a->p->arena, a->path.p, &base);
+	a->p->nothing[a->s - a->r->source] = n == 0 && !(strlen(base) > 1 && slice_ends(slice_of(base), "*"));
 	for (size_t i = 0; i < n; i++) {
 		split_last(&a->p->arena, match[i].path, &base);
 		if (put_path(a, match[i].path, base, true, e) < 0)
@@ -465,6 +468,7 @@ int pick_run(struct pick_tree *t, const struct view *target, const struct pick_r
 	if (r->chmod && r->chmod[0] && pick_chmod_check(r->chmod, e) < 0)
 		return -1;
 	p = picked_new(target, r);
+	p->nothing = arena_alloc(&p->arena, (r->nsource + 1) * sizeof(*p->nothing));
 	a.p = p;
 	for (size_t i = 0; i < r->nsource && rc == 0; i++) {
 		a.s = &r->source[i];

@@ -66,6 +66,8 @@ void picked_free(struct picked *p);
 void picked_freep(struct picked **p);
 size_t picked_count(const struct picked *p);
 size_t picked_selected(const struct picked *p);          /* without parents */
+/* Is this source a pattern that matched nothing, and does not look as if that were meant? */
+bool picked_nothing(const struct picked *p, size_t source);
 /* Archives that were selected. When there are any, the digest is that of a list made without spool, the entries are those of one
  * made with it. */
 size_t picked_archives(const struct picked *p);

@@ -167,5 +167,5 @@ char *pick_near_match(struct pick_tree *t, const char *word)
 	if (pick_dir_open(t, &a, arena_str(&a, buf_view(&real)), &at, &d, NULL) < 0)
 		return NULL;
 	(void)pick_dir_each(&d, nearer_match, &n, NULL);
-	return n.best ? mem_str(n.best) : NULL;
+	return n.best ? mem_printf("%s%s", word[0] == '/' ? "/" : "", n.best) : NULL;
 }

@@ -106,6 +106,7 @@ struct picked {
 	size_t n, selected, made;        /* made: nodes there ever were */
 	struct pick_top *top, **top_end;
 	size_t narchive;
+	bool *nothing;                   /* by source: a pattern that matched nothing */
 	bool unpacked;
 	int spool;                       /* file with the content of archives, -1 */
 	uint64_t spool_size;

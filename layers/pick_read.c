@@ -82,6 +82,11 @@ size_t picked_selected(const struct picked *p)
 	return p->selected;
 }
 
+bool picked_nothing(const struct picked *p, size_t source)
+{
+	return p->nothing[source];
+}
+
 size_t picked_archives(const struct picked *p)
 {
 	return p->narchive;

@@ -243,7 +243,7 @@ int64_t copy_now(const struct copy *c)
 	return epoch != INT64_MIN ? epoch : clock_wall();
 }
 
-static const char *root_of(const struct copy *c)
+const char *copy_root(const struct copy *c)
 {
 	static const char *const kind[] = { "", "the stage", "the image", "the context" };
 	const struct context *x = c->s->plan->context;
@@ -267,7 +267,7 @@ static void place_source(struct copy *c, struct err **e)
 		step_wrap_at(s, s->in->arg[s->in->narg - 1].at, e);
 	if (i >= c->nsource || !c->source[i].word)
 		return;
-	err_wrap(e, "cannot %s '%s' from %s", s->stage->hidden ? "mount" : "copy", c->source[i].word->text, root_of(c));
+	err_wrap(e, "cannot %s '%s' from %s", s->stage->hidden ? "mount" : "copy", c->source[i].word->text, copy_root(c));
 	step_wrap_at(s, s->trigger ? s->in->at : c->source[i].word->at, e);
 }
 

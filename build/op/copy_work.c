@@ -206,6 +206,19 @@ static void pass_clear(struct pass *p)
 	err_free(p->log_error);
 }
 
+/* Patterns that matched nothing: the source from 1, and what may have been meant; 0. */
+static void put_unmatched(const struct pass *p, const struct picked *picked, struct buf *out)
+{
+	for (size_t i = 0; p->tree && i < p->req->nsource; i++) {
+		if (!picked_nothing(picked, i))
+			continue;
+		AUTO(mem_freep) char *near = pick_near_match(p->tree, p->req->source[i].path);
+		wire_put_u32(out, (uint32_t)i + 1);
+		wire_put_str(out, near);
+	}
+	wire_put_u32(out, 0);
+}
+
 /* Select, read and pack, then say what it was. */
 static int pass(struct pass *p, struct buf *out, struct err **e)
 {
@@ -239,6 +252,7 @@ static int pass(struct pass *p, struct buf *out, struct err **e)
 		return -1;
 	pack_facts_put(out, &facts);
 	wire_put_str(out, p->remote);
+	put_unmatched(p, picked, out);
 	return 0;
 }
 
@@ -321,6 +335,22 @@ static int map_made(struct copy *c, const char *name, struct map *ret, struct er
 	return fd < 0 ? -1 : map_open(fd, ret, e);
 }
 
+/* Silence says that nothing was meant (9.2 rule 5); a check of the context says so without running (lintcontext.c). */
+static void tell_unmatched(struct copy *c, struct wire *w)
+{
+	struct plan *p = c->s->plan;
+
+	for (uint32_t i = wire_u32(w); i && i <= c->nsource && !w->bad; i = wire_u32(w)) {
+		AUTO(mem_freep) char *near = wire_str(w);
+		const struct copy_source *s = &c->source[i - 1];
+
+		if (c->from && s->word && !c->s->trigger)
+			lint_report(&p->lint, LINT_PatternMatchesNothing, c->s->in, s->word->at, "'%s' matches nothing in %s%s%s%s", s->text,
+				    copy_root(c), near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+	}
+	plan_findings(p);
+}
+
 int copy_answer(struct copy *c, struct slice out, struct pack_facts *facts, struct err **e)
 {
 	struct step *s = c->s;
@@ -332,6 +362,7 @@ int copy_answer(struct copy *c, struct slice out, struct pack_facts *facts, stru
 	AUTO(mem_freep) char *remote = wire_str(&w);
 	c->selected = facts->content;
 	c->remote = remote ? arena_str(&s->plan->arena, slice_of(remote)) : NULL;
+	tell_unmatched(c, &w);
 	if (!copy_mapped(c) && copy_tags_get(c, &w, e) < 0)
 		return -1;
 	if (wire_done(&w, "the facts of a copy", e) < 0)

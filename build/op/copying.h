@@ -64,6 +64,8 @@ bool copy_mapped(const struct copy *c);
 /* --chown resolved in the target; false in *has when it was not given. */
 int copy_owner(const struct copy *c, bool *has, uint32_t *uid, uint32_t *gid, struct err **e);
 int64_t copy_now(const struct copy *c);
+/* What its sources are looked for in, for messages: "the stage 'build'". */
+const char *copy_root(const struct copy *c);
 
 /* ---- copy_work.c: the pass */
 /* What is selected, as one digest: content and names, with the attributes of source directories (17.2). PICK_UNKNOWN. */

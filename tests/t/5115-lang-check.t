@@ -182,6 +182,16 @@ built "patterns, in a build" ours -f "$T/ours/Wild"
 like "$out" "'docs/\[a-z\].md' matches nothing: 'docs/a.md' is hidden by .dockerignore:2: docs/a.md" "the line that hides what would match"
 like "$out" "'\*.jsn' matches nothing \(did you mean 'package.json'" "the name that nearly matches"
 like "$out" "'entry.sh' ends in CR LF" "scripts that a pattern matches"
+printf '{}' >"$T/named.json"
+mkdir "$T/named" && mv "$T/named.json" "$T/named/package.json"
+printf 'FROM busybox:1.35 AS build\nRUN mkdir -p /out/e && touch /out/app.class\nFROM scratch\nCOPY --from=build /out/*.clas /out/a* /out/lock* /a/\nCOPY --from=build /out/e/* /b/\nCOPY --from=other *.jsn /c/\n# check=skip=PatternMatchesNothing\nCOPY --from=build /out/?.x /a/\nCOPY --from=busybox:1.35 /etc/paswd[x] /d/\n' >"$T/ours/Stage"
+built "patterns that match nothing in a stage, an image, a named context" ours -f "$T/ours/Stage" --build-context "other=$T/named" --build-arg BUILDKIT_DOCKERFILE_CHECK='error=true'
+same "are told when they are looked for" "$(grep -o "PatternMatchesNothing: .*" <<<"$out")" <<'EOT'
+PatternMatchesNothing: '/out/*.clas' matches nothing in the stage 'build' (did you mean '/out/app.class'?)
+PatternMatchesNothing: '/out/e/*' matches nothing in the stage 'build'
+PatternMatchesNothing: '*.jsn' matches nothing in the context 'other' (did you mean 'package.json'?)
+PatternMatchesNothing: '/etc/paswd[x]' matches nothing in the image 'busybox:1.35' (did you mean '/etc/passwd'?)
+EOT
 truncate -s 1M "$T/ours/.git/objects/pack/p.pack"
 is "$(found ours --target c)" "" "a small context may have its history"
 truncate -s 120M "$T/ours/.git/objects/pack/p.pack"
