@@ -130,6 +130,11 @@ int fd_nonblock(int fd, bool on, struct err **e)
 	return 0;
 }
 
+void fd_write_back(int fd, off_t from, off_t n)
+{
+	(void)sync_file_range(fd, from, n, SYNC_FILE_RANGE_WRITE);
+}
+
 int fd_close(int *fd, const char *what, struct err **e)
 {
 	int rc = close(fd_take(fd));

@@ -24,4 +24,6 @@ int fd_read_some(int fd, struct buf *out, struct err **e);
 int fd_read_all(int fd, struct buf *out, struct err **e);
 int fd_pipe(int ret[2], struct err **e);                                /* O_CLOEXEC */
 int fd_nonblock(int fd, bool on, struct err **e);
+/* What is dirty of these bytes (n 0: to the end) may go to the disk from now on; nobody waits. For what a sync will need anyway. */
+void fd_write_back(int fd, off_t from, off_t n);
 int fd_close(int *fd, const char *what, struct err **e);                /* checked close of written data */

@@ -15,6 +15,7 @@ enum {
 	BLOB_BLOCK = 256 << 10,
 	THREADS_MOST = 4,                /* more would cost memory: about 6 MiB each */
 	SINKS = 3,
+	WRITE_BACK = 8 << 20,
 };
 
 /* The end of the pipe: tar bytes come in, blob bytes go to the file. */
@@ -40,12 +41,17 @@ static void packer_clear(struct packer *p)
 
 static int blob_flush(struct packer *p, struct err **e)
 {
+	const uint64_t from = p->blob_size - p->blob_size % WRITE_BACK;
 	size_t n = p->used;
 
 	p->used = 0;
 	hasher_add(p->blob, p->block, n);
+	if (fd_write_all(p->fd, p->block, n, e) < 0)
+		return err_wrap(e, "cannot write a layer");
 	p->blob_size += n;
-	return fd_write_all(p->fd, p->block, n, e) < 0 ? err_wrap(e, "cannot write a layer") : 0;
+	if (p->blob_size - from >= WRITE_BACK)
+		fd_write_back(p->fd, (off_t)from, WRITE_BACK);
+	return 0;
 }
 
 static int blob_out(void *arg, const void *bytes, size_t n, struct err **e)
