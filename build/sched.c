@@ -13,6 +13,7 @@
 #include "build/sender.h"
 #include "build/plan.h"
 #include "build/sched.h"
+#include "build/work.h"
 #include "layers/comp.h"
 
 struct sched {
@@ -248,6 +249,16 @@ void step_failed(struct step *s, struct err *e)
 	fail(d, s, e);
 	drop_tmp(s);
 	kick(d);
+}
+
+void step_pack_answer(struct step *s, struct slice out, struct err *e, struct step_made m)
+{
+	if (!e)
+		pack_answer_get(out, &m.facts, &e);
+	if (e)
+		step_failed(s, e);
+	else
+		step_packed(s, &m);
 }
 
 void step_frozen(struct step *s)

@@ -160,6 +160,8 @@ struct step_made {
 void step_packing(struct step *s, const char *comp);              /* a job that writes the blob (comp) has begun */
 void step_frozen(struct step *s);                                /* s->frozen is set: a RUN on top may start */
 void step_packed(struct step *s, const struct step_made *m);
+/* The one or the other, by a packer's answer or its error: m but for the facts. */
+void step_pack_answer(struct step *s, struct slice out, struct err *take, struct step_made m);
 void step_failed(struct step *s, struct err *take);
 void step_unchanged(struct step *s);                             /* nothing was made, as its key is known now: look it up again */
 void step_output(struct step *s, int stream, struct slice text);

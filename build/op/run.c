@@ -210,14 +210,8 @@ static void command_failed(struct run *r)
 static void pack_done(void *arg, struct slice out, struct err *e)
 {
 	struct run *r = arg;
-	struct step_made m = { .tmp = r->s->tmp, .comp = r->comp, .level = r->level, .tree = true };
 
-	if (!e)
-		pack_answer_get(out, &m.facts, &e);
-	if (e)
-		step_failed(r->s, e);
-	else
-		step_packed(r->s, &m);
+	step_pack_answer(r->s, out, e, (struct step_made){ .tmp = r->s->tmp, .comp = r->comp, .level = r->level, .tree = true });
 }
 
 /* Everything below is committed: the layer can be told from what it lies on. */

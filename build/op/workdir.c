@@ -156,14 +156,8 @@ static int workdir_child(void *arg, struct job_self *self, struct buf *out, stru
 static void workdir_done(void *arg, struct slice out, struct err *e)
 {
 	struct workdir_run *r = arg;
-	struct step_made m = { .tmp = r->s->tmp, .comp = r->comp, .level = r->level };
 
-	if (!e)
-		pack_answer_get(out, &m.facts, &e);
-	if (e)
-		step_failed(r->s, e);
-	else
-		step_packed(r->s, &m);
+	step_pack_answer(r->s, out, e, (struct step_made){ .tmp = r->s->tmp, .comp = r->comp, .level = r->level });
 }
 
 static int workdir_exec(struct step *s, struct err **e)
