@@ -420,11 +420,17 @@ bool args_heredocs(struct draft *d)
 		d->in->run_text = d->in->text;
 	if (d->in->id == INSTR_ONBUILD)
 		d->in->trigger = d->in->text;
-	if (!owner)
+	if (!owner) {
+		d->parse->no_docs = !d->in->json && memmem(d->line->text.p, d->line->text.n, "<<", 2) &&
+				    heredoc_find(d->line->text, d->parse->arena, &w, &n) && n;
+		if (d->parse->no_docs)
+			d->parse->lost_doc = d->in->line;
 		return true;
+	}
 	heredoc_find(d->line->text, d->parse->arena, &w, &n);
 	if (n == 0) {
 		d->parse->lost_doc = d->in->line;
+		d->parse->no_docs = false;
 		return true;
 	}
 

@@ -171,6 +171,8 @@ static const char *unknown_hint(struct draft *d)
 {
 	const char *near = nearest_instr(d);
 
+	if (d->parse->lost_doc && d->parse->no_docs)
+		return arena_printf(d->parse->arena, "look at '<<' in line %u: only RUN, COPY and ADD take here-documents", d->parse->lost_doc);
 	if (d->parse->lost_doc)
 		return arena_printf(d->parse->arena,
 				    "look at '<<' in line %u: it opens a here-document only at the start of a word, "

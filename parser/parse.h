@@ -18,6 +18,7 @@ struct parse {
 	struct file_errors *errors;
 	const struct instr *fixed;       /* a trigger: everything lies where this instruction does */
 	unsigned lost_doc;               /* line whose "<<" opened nothing although bodies may follow */
+	bool no_docs;                    /* since its instruction takes none */
 	bool full;                       /* no room for more errors: stop reading */
 };
 
