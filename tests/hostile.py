@@ -254,7 +254,7 @@ for n, key, value in (
 tar_case("times", "any", "E23: times beyond all bounds", pax([("mtime", "99999999999999999999")]) + entry("a") + pax([("mtime", "-99999999999999")]) + entry("b") + END)
 
 # ---- documents (M)
-i = case("m-diffid", "bad", "M8: a layer whose diff ID is not what the config claims")
+i = case("m-diffid", "bad", "M8, K5: a layer whose diff ID is not what the config claims")
 i.add(entry("a") + END, diff="sha256:" + "1" * 64)
 i.finish()
 i = case("m-count", "bad", "M8: more layers than diff IDs")

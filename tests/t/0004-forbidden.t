@@ -47,4 +47,15 @@ is "$(grep -E '(^|[^A-Za-z0-9_>.])(malloc|calloc|realloc|strdup|strndup|asprintf
 is "$(grep -rnIE '(deb|ftp|security|snapshot|archive)\.[a-z.]*debian\.org|/work/(main|shared)' . --include='*' --exclude-dir=.git --exclude-dir=out \
     --exclude=0004-forbidden.t | head -n 5)" "" "no package mirror and no path of a machine is written down"
 is "$(git grep -nIE '[[:blank:]]+$' -- '*.c' '*.h' '*.sh' '*.t' '*.mk' GNUmakefile 2>/dev/null | head -n 5)" "" "no trailing blanks"
+# How it is built (X9): what the program shows of it, and what only the makefile does.
+if [ -z "${SAN:-}" ] && [ -x "$KILN" ] && ! nm -D "$KILN" | grep -q __asan; then
+    like "$(readelf -hldW "$KILN")" 'Type: +DYN' "X9 position independent"
+    like "$(readelf -lW "$KILN")" 'GNU_RELRO' "X9 relocations are read-only"
+    like "$(readelf -dW "$KILN")" 'NOW' "X9 ... from the start"
+    like "$(nm -D "$KILN")" '__stack_chk_fail' "X9 stack protector"
+    like "$(nm -D "$KILN")" '__(memcpy|read|snprintf|vsnprintf)_chk' "X9 fortified"
+fi
+for flag in -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE -pie -Wl,-z,relro,-z,now -ftrivial-auto-var-init=zero; do
+    like "$(cat "$top/GNUmakefile")" "[ =]$flag( |\$)" "X9 $flag"
+done
 done_testing

@@ -79,7 +79,7 @@ same "10.2 five compressions, a link, a pattern: owners, modes, names that want 
 7 rooted f 0644 0:0 "r"
 7 up f 0644 0:0 "up"
 EOT
-same "10.2 --chown, not --chmod" "$(tree arch f | cut -d' ' -f1-4)" <<'EOT'
+same "10.2, P6 --chown, not --chmod" "$(tree arch f | cut -d' ' -f1-4)" <<'EOT'
 . d 0755 7:8
 dir d 0750 7:8
 dir/f f 4755 7:8
@@ -120,7 +120,7 @@ run/x f 0644 0:0 "x"
 var d 0755 0:0
 var/run l 0777 0:0 -> /run
 EOT
-is "$(TIMES=1 tree arch a | grep -cE '^(dir|dir/f|link) .*@1000000000')" 3 "10.2 times"
+is "$(TIMES=1 tree arch a | grep -cE '^(dir|dir/f|link) .*@1000000000')" 3 "10.2, P6 times, of a link too"
 mkdir -p "$T/bad"
 for n in .wh.x dir/.wh.f dir/.wh..wh..opq; do
     python3 - "$T/bad/wh.tar" "$n" <<'PY'

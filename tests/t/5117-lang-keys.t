@@ -90,7 +90,7 @@ EOT
     echo "$1${2:+ ${*:2}}: $(($(grep -cE '^#[0-9]+ \[[^]]*\]' <<<"$out") - $(grep -cE '^#[0-9]+ cached$' <<<"$out")))"
 }
 mounts '' >/dev/null
-same "17.3 what of a RUN is in its key" "$(while read -r change; do mounts "$change"; done <<'EOT'
+same "17.3, K1 what of a RUN is in its key" "$(while read -r change; do mounts "$change"; done <<'EOT'
 s/type=cache/&,id=z,sharing=locked/
 s/type=cache/&,ro/
 s/type=cache/&,uid=5/

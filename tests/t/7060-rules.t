@@ -217,4 +217,177 @@ status 3 "S8 an address with a password" "$KILN" build --progress=plain --build-
 like "$out" 'SecretsUsedInArgOrEnv' "S9 a build argument that looks like a secret is warned of"
 like "$out" 'ADD http://\*\*\*@127.0.0.1:1/f\?access_token=\*\*\*&x=1' "S8 it is shown without"
 unlike "$out" 'sesame77|tok55xyz' "... everywhere"
+
+# ---- R, S: a registry that notes what each connection carried
+cat >"$T/reg.py" <<'EOF'
+import http.server, json, sys
+class H(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def setup(self):
+        super().setup()
+        self.seen = set()
+    def finish(self):
+        super().finish()
+        with open(sys.argv[1], "a") as f: f.write("CONNECTION %d\n" % len(self.seen))
+    def log_message(self, *a): pass
+    def do_GET(self):
+        auth = self.headers.get("Authorization", "none")
+        self.seen.add(auth)
+        with open(sys.argv[1], "a") as f: f.write(f"{self.command} {self.path} {auth.split()[0]}\n")
+        body, code, more = b"{}", 404, {}
+        if self.path.startswith("/token"):
+            code, body = 200, json.dumps({"token": "tok-canary-55", "expires_in": 300}).encode()
+        elif not auth.startswith("Bearer"):
+            code, more = 401, {"WWW-Authenticate": 'Bearer realm="http://%s/token",service="s"' % self.headers["Host"], "Set-Cookie": "c=cookie-canary"}
+        self.send_response(code)
+        for k, v in more.items(): self.send_header(k, v)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD": self.wfile.write(body)
+    do_HEAD = do_POST = do_PUT = do_GET
+s = http.server.ThreadingHTTPServer(("127.0.0.1", 0), H)
+print(s.server_port, flush=True)
+s.serve_forever()
+EOF
+python3 "$T/reg.py" "$T/reg.log" >"$T/reg.port" &
+reg=$!
+for _ in $(seq 100); do [ -s "$T/reg.port" ] && break; sleep 0.05; done
+r=127.0.0.1:$(cat "$T/reg.port")
+printf '{"auths":{"%s":{"auth":"%s"}}}' "$r" "$(printf 'me:sesame77' | base64)" >"$T/auth.json"
+chmod 600 "$T/auth.json"
+status 3 "R a pull with a login" timeout 30 env REGISTRY_AUTH_FILE="$T/auth.json" no_proxy=127.0.0.1 "$KILN" --debug pull "$r/a/b:1"
+sleep 0.2
+like "$(tr '\n' ' ' <"$T/reg.log")" 'none .*GET /token[^ ]* Basic .*manifests/1 Bearer ' "R10 which gets a token"
+is "$(grep -c '^CONNECTION [2-9]' "$T/reg.log")" 0 "R3 no connection carried two identities"
+unlike "$out" 'sesame77|bWU6c2VzYW1lNzc|tok-canary-55|cookie-canary' "S10 nothing of it is told, also with --debug"
+is "$(grep -srlaE 'tok-canary-55|sesame77|bWU6c2VzYW1lNzc|cookie-canary' "$KILN_ROOT" "$HOME")" "" "R10 nor kept"
+kill "$reg"
+if need registry; then
+    ACCESS_LOG_OFF=false registry_up
+    printf 'FROM 127.0.0.1:%s/library/busybox:1.35 AS a\nFROM 127.0.0.1:%s/library/busybox:1.35 AS b\nCOPY --from=a /etc/passwd /p\nFROM b\nCOPY --from=127.0.0.1:%s/library/busybox:1.35 /etc/group /g\n' "$port" "$port" "$port" >Dockerfile
+    status 0 "R8 three uses of a tag" "$KILN" build --progress=plain --pull=always --no-cache .
+    is "$(grep -cE '(GET|HEAD) /v2/library/busybox/manifests/1\.35' "$T/registry.log")" 1 "R8 it is resolved once" || grep manifests "$T/registry.log"
+    registry_down
+else
+    skip "R8"
+fi
+
+# ---- E25, X2: what an image has instead of our helpers is not started for us; P13, T11: where things are made
+cat >Dockerfile <<'EOT'
+FROM rules.test/base:1
+RUN for p in git newuidmap newgidmap tar gzip zstd lrzip pasta fuse-overlayfs sh-not kiln ssh docker-credential-x; do for d in /bin /usr/bin /sbin /usr/local/bin; do mkdir -p $d; printf '#!/bin/sh\necho ran >>/canary-ran\n' >$d/$p; chmod 755 $d/$p; done; done
+ENV PATH=/usr/local/bin:/bin LD_PRELOAD=/canary.so
+COPY f /copied
+ADD a.tar.gz /added/
+WORKDIR /made/here
+USER daemon
+RUN ls -d /canary-ran /copied /added/f; stat -c %a /made/here
+EOT
+echo x >f
+tar -czf a.tar.gz f
+rm .dockerignore
+mkdir "$T/tmpdir"
+status 0 "E25 an image with helpers of its own" env TMPDIR="$T/tmpdir" "$KILN" build --progress=plain --pull=never -o "type=oci,dest=$T/o.oci" .
+like "$out" 'ls: /canary-ran: No such file' "E25 none of them was started"
+is "$(ls -A "$T/tmpdir")" "" "P13 TMPDIR is not used"
+is "$(stat -c %a "$KILN_ROOT/tmp") $(stat -c %a "$KILN_ROOT")" "700 700" "P13, T1 what is unfinished is nobody else's"
+is "$(find "$KILN_ROOT" \( -path "$KILN_ROOT/layers" -o -path "$KILN_ROOT/cache" -o -path "$KILN_ROOT/trash" -o -path "$KILN_ROOT/tmp" \) -prune -o -type f -perm /111 -print)" "" "T11 no file of the store's own can be executed"
+python3 - "$T/o.oci" "$(id -un)" "$(hostname)" "$T" >"$T/leaks" <<'EOF'
+import io, json, sys, tarfile
+t = tarfile.open(sys.argv[1])
+read = lambda d: t.extractfile("blobs/sha256/" + d["digest"][7:]).read()
+m = json.loads(read(json.load(t.extractfile("index.json"))["manifests"][0]))
+import subprocess
+for l in m["layers"][1:]:
+    b = read(l)
+    b = subprocess.run(["zstd", "-dcq"], input=b, stdout=subprocess.PIPE).stdout if "zstd" in l["mediaType"] else __import__("gzip").decompress(b)
+    for e in tarfile.open(fileobj=io.BytesIO(b)):
+        if e.uname or e.gname or e.devmajor or set(e.pax_headers) & {"atime", "ctime", "SCHILY.dev", "SCHILY.ino"}:
+            print("entry", e.name, e.uname, e.pax_headers)
+    for word in sys.argv[2:]:
+        if len(word) > 4 and word.encode() in b:
+            print("has", word)
+for word in sys.argv[3:]:
+    if word.encode() in read(m["config"]):
+        print("config has", word)
+EOF
+is "$(cat "$T/leaks")" "" "W7 nothing of the host is in a layer"
+
+# ---- E24: what unpacks sees the layer alone
+python3 - "$T/big" "$KILN_IMAGES/busybox" <<'EOF'
+import gzip, hashlib, io, json, os, shutil, sys, tarfile
+out, base = sys.argv[1:]
+shutil.copytree(base, out)
+def put(raw):
+    d = hashlib.sha256(raw).hexdigest()
+    open(f"{out}/blobs/sha256/{d}", "wb").write(raw)
+    return {"digest": "sha256:" + d, "size": len(raw)}
+def get(d): return json.load(open(f"{out}/blobs/sha256/{d['digest'][7:]}"))
+top = json.load(open(f"{out}/index.json"))
+m = get(top["manifests"][0])
+c = get(m["config"])
+tar = io.BytesIO()
+with tarfile.open(fileobj=tar, mode="w") as t:
+    for n in range(30000):
+        t.addfile(tarfile.TarInfo(f"f{n}"))
+    i = tarfile.TarInfo("big")
+    i.size = 200 << 20
+    t.addfile(i, io.BytesIO(bytes(i.size)))
+tar = tar.getvalue()
+m["layers"].append(dict(put(gzip.compress(tar, 1)), mediaType="application/vnd.oci.image.layer.v1.tar+gzip"))
+c["rootfs"]["diff_ids"].append("sha256:" + hashlib.sha256(tar).hexdigest())
+m["config"].update(put(json.dumps(c).encode()))
+d = dict(put(json.dumps(m).encode()), mediaType="application/vnd.oci.image.manifest.v1+json", annotations={"org.opencontainers.image.ref.name": "1", "io.containerd.image.name": "rules.test/big:1"})
+json.dump({"schemaVersion": 2, "manifests": [d]}, open(f"{out}/index.json", "w"))
+EOF
+"$KILN" load -i "$T/big" >/dev/null 2>&1
+printf 'FROM rules.test/big:1\nRUN true\n' >Dockerfile
+python3 - "$KILN" "$T/c" >"$T/seen" <<'EOF'
+import os, subprocess, sys
+p = subprocess.Popen([sys.argv[1], "build", "--pull=never", "--progress=quiet", sys.argv[2]], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+seen = set()
+mine = os.readlink("/proc/self/ns/net")
+while p.poll() is None:
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.readlink(f"/proc/{pid}/exe") != os.path.realpath(sys.argv[1]) or int(pid) == p.pid: continue
+            root = os.readlink(f"/proc/{pid}/root")
+            if not root.endswith("/fs"): continue
+            net = os.readlink(f"/proc/{pid}/ns/net") != mine
+            core = any(l.split()[:6] == "Max core file size 0 0".split() for l in open(f"/proc/{pid}/limits"))
+            seen.add((net, core))
+        except OSError:
+            pass
+print(*sorted(seen))
+EOF
+is "$(cat "$T/seen")" "(True, True)" "E24 in the layer's directory as root, without network, without core dumps"
+
+# ---- K, L: failed steps and damaged blobs
+printf 'FROM rules.test/base:1\nRUN echo ran; exit 3\n' >Dockerfile
+for _ in 1 2; do status 1 "K6 a step that fails" "$KILN" build --progress=plain --pull=never .; done
+like "$out" '#[0-9]+ [0-9.]+ ran$' "K6 ... runs again"
+printf 'FROM rules.test/base:1\nRUN --mount=type=cache,target=/c,id=k7 echo CACHED-77 >/c/f; date +%%s%%N >/t\n' >Dockerfile
+status 0 "K7 a cache mount" "$KILN" build --progress=plain --pull=never -o "type=tar,dest=$T/o.tar" .
+unlike "$(tar -tf "$T/o.tar"; grep -ac CACHED-77 "$T/o.tar")" '^(\./)?c/.|^[1-9]' "K7 is not in the image"
+status 0 "K7 another one" "$KILN" build --progress=plain --pull=never .
+like "$out" ' cached$' "K7 what it holds is not in the key"
+
+# ---- X1: how it starts, and S3: what others of the host see of it
+ok "X1 without standard streams" sh -c '"$1" version <&- >"$2" 2>&- && "$1" version >&- 2>"$2" <&-; "$1" version <&-' sh "$KILN" "$T/x1"
+mkfifo "$T/wait"
+(umask 000 && exec "$KILN" build --progress=quiet -f "$T/wait" . </dev/null >/dev/null 2>&1) 7<"$T/secret" &
+pid=$!
+for _ in $(seq 100); do grep -q '^Umask:.0077' "/proc/$pid/status" 2>/dev/null && break; sleep 0.05; done
+like "$(cat "/proc/$pid/status")" '^Umask:.0077' "X1 umask 077"
+like "$(cat "/proc/$pid/limits")" 'Max core file size +0 +0 ' "S3 no core dumps"
+is "$(stat -c %u "/proc/$pid/environ")" 0 "S3 its memory is not to be read"
+kill "$pid"
+wait "$pid" 2>/dev/null
+if [ "$(id -u)" -eq 0 ] && need setpriv; then
+    cp "$KILN" "$T/suid"
+    chmod 4755 "$T/suid"
+    chmod 755 "$T"
+    status 125 "X1 setuid" setpriv --reuid=65534 --regid=65534 --clear-groups "$T/suid" version
+    like "$out" 'setuid' "X1 is refused"
+fi
 done_testing

@@ -105,7 +105,7 @@ static void one_file(void)
 	AUTO(mem_freep) char *missing = in_top("missing.json");
 	expect("a file that was named has to be there", "reg.io", "x", missing, "~is not there");
 	put("auth.json", "{\"auths\":{\"reg.io\":{\"auth\":\"aDpo\"}}}", 0622);
-	expect("a file that others may write is ignored", "reg.io", "x", f, "none");
+	expect("S1 a file that others may write is ignored", "reg.io", "x", f, "none");
 	ok(strstr(notes.p ? notes.p : "", "others may write"), "with a note");
 }
 
@@ -150,10 +150,12 @@ static void helpers(void)
 	    "get-e.io) echo '{\"Username\":\"\",\"Secret\":\"\"}';;\n"
 	    "get-f.io) echo 'the vault is closed'; exit 1;;\n"
 	    "get-g.io) echo 'not json';;\n"
+	    "get-b.io) head -c 100000 /dev/zero | tr '\\0' x;;\n"
+	    "get-v.io) u=clean; env | grep -q evil && u=dirty; echo \"{\\\"Username\\\":\\\"$u\\\",\\\"Secret\\\":\\\"p\\\"}\";;\n"
 	    "get-*) echo 'credentials not found in native keychain'; exit 1;;\nesac\n", 0755);
 	setenv("PATH", path, 1);
 	put("helped.json",
-	    "{\"credHelpers\":{\"h.io\":\"fake\",\"t.io\":\"fake\",\"e.io\":\"fake\",\"f.io\":\"fake\",\"g.io\":\"fake\",\"n.io\":\"fake\",\"docker.io\":\"fake\","
+	    "{\"credHelpers\":{\"h.io\":\"fake\",\"t.io\":\"fake\",\"e.io\":\"fake\",\"f.io\":\"fake\",\"g.io\":\"fake\",\"b.io\":\"fake\",\"v.io\":\"fake\",\"n.io\":\"fake\",\"docker.io\":\"fake\","
 	    "\"gone.io\":\"gone\",\"evil.io\":\"../../evil\"},\"auths\":{\"n.io\":{\"auth\":\"bjpu\"}}}", 0600);
 	expect("a helper answers", "h.io", "x", f, "hu:hp");
 	expect("a helper with an identity token", "t.io", "x", f, "identity:id");
@@ -164,7 +166,13 @@ static void helpers(void)
 	expect("Docker Hub is asked by docker's key", "docker.io", "library/x", f, "hu:hp");
 	expect("a helper that is not installed is passed over", "gone.io", "x", f, "none");
 	ok(strstr(notes.p, "docker-credential-gone"), "with a note");
-	expect("a name that leads elsewhere is refused", "evil.io", "x", f, "~cannot be the name");
+	expect("S2 an answer without end", "b.io", "x", f, "~");
+	setenv("LD_LIBRARY_PATH", "/evil", 1);
+	setenv("OTHER_SECRET", "evil", 1);
+	expect("S2 a helper's environment is made for it", "v.io", "x", f, "clean:p");
+	unsetenv("LD_LIBRARY_PATH");
+	unsetenv("OTHER_SECRET");
+	expect("S2 a name that leads elsewhere is refused", "evil.io", "x", f, "~cannot be the name");
 	put("helped.json", "{\"credsStore\":\"fake\"}", 0600);
 	expect("credsStore answers for every host", "h.io", "x", f, "hu:hp");
 }

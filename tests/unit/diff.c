@@ -67,7 +67,7 @@ static const struct {
 	{ "rule 10: a new name for a lower file brings the file", "ln usr/lib/a usr/lib/c",
 	  "5 usr 0755\n5 usr/lib 0700\n0 usr/lib/a 0644 aaa\n1 usr/lib/c 0644 -> usr/lib/a\n" },
 	{ "a changed one of two names", "echo -n z >>hl/y", "5 hl 0755\n0 hl/y 0644 xxz\n" },
-	{ "rule 10: new hard links", "echo -n q >tmp/2; ln tmp/2 tmp/1; ln tmp/1 tmp/3",
+	{ "W6: rule 10: new hard links", "echo -n q >tmp/2; ln tmp/2 tmp/1; ln tmp/1 tmp/3",
 	  "5 tmp 1777\n0 tmp/1 0644 q\n1 tmp/2 0644 -> tmp/1\n1 tmp/3 0644 -> tmp/1\n" },
 	{ "renamed file", "mv usr/lib/a tmp/z", "5 tmp 1777\n0 tmp/z 0644 aaa\n5 usr 0755\n5 usr/lib 0700\nw usr/lib/a\n" },
 	{ "fifo", "mkfifo -m 640 tmp/p", "5 tmp 1777\n6 tmp/p 0640\n" },
@@ -220,7 +220,7 @@ static void test_forms(int top)
 	put(a, "f", "x");
 	mknodat(a, "s", S_IFSOCK | 0600, 0);
 	mknodat(a, "w", S_IFCHR, makedev(0, 0));
-	diff_is(a, &plain, "0 f 0644 x\n", "rules 2 and 8: sockets and whiteouts of nothing are left out");
+	diff_is(a, &plain, "0 f 0644 x\n", "W5: rules 2 and 8: sockets and whiteouts of nothing are left out");
 	diff_is(a, &whole, "w w\n0 f 0644 x\n", "a whole tree keeps its whiteouts");
 
 	AUTO(fd_closep) int b = fresh(top);
@@ -245,7 +245,7 @@ static void test_forms(int top)
 	fsetxattr(f, "user.a", "1", 1, 0);
 	fsetxattr(f, "user.overlay.origin", "z", 1, 0);
 	fsetxattr(f, "user.empty", "", 0, 0);
-	diff_is(c, &plain, "0 f 0644 user.a=1 user.b=2 x\n", "rule 13: attributes, sorted, without private ones");
+	diff_is(c, &plain, "0 f 0644 user.a=1 user.b=2 x\n", "W2: rule 13: attributes, sorted, without private ones");
 	put(c, "f", "y");
 }
 

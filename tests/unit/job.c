@@ -299,7 +299,7 @@ static void test_fds(struct jobs *j, struct loop *l)
 
 	run(other, l, JOB_MAPPED, FDS, SLICE_NONE, NULL, 0, &s);
 	jobs_free(other);
-	ok(leak2 >= 40 && s.out.n && s.out.n <= strlen("0 1 2 10 "), "no fd of the main process in a worker: %s", text(&s));
+	ok(leak2 >= 40 && s.out.n && s.out.n <= strlen("0 1 2 10 "), "L7 no fd of the main process in a worker: %s", text(&s));
 }
 
 static void test_speed(struct jobs *j, struct loop *l)

@@ -293,7 +293,7 @@ static void test_special_files(void)
 		die("bind");
 	struct pick_tree *t = pick_tree_dir(dir, NULL);
 	struct picked *p = pick(t, NULL, &source, 1, "/a", -1, &e);
-	expect(p, e, false, "a/ a/fifo6 a/sock=", "9.5 a fifo stays one, a socket becomes an empty file");
+	expect(p, e, false, "a/ a/fifo6 a/sock=", "9.5, W5 a fifo stays one, a socket becomes an empty file");
 	pick_tree_free(t);
 	close(sock);
 	remove_dir(dir);

@@ -122,7 +122,7 @@ static const struct {
 	{ "E1: GNU dump directory", { { 'D', "n" } }, "error: an entry is of the unknown type" },
 	{ "E1: GNU continuation", { { 'M', "n" } }, "error: an entry is of the unknown type" },
 	{ "E4: wrong checksum", { { '0', "n", .bad_sum = true } }, "error: the checksum of a header is wrong" },
-	{ "E4: wrong checksum later", { { '0', "n", .data = "x" }, { '0', "m", .bad_sum = true } }, "error: the checksum of a header is wrong" },
+	{ "E3, E4: wrong checksum later", { { '0', "n", .data = "x" }, { '0', "m", .bad_sum = true } }, "error: the checksum of a header is wrong" },
 	{ "E4: truncated data", { { '0', "n", .data = "x", .cut = true } }, "error: the tar ends inside a" },
 	{ "E4: missing data", { { '0', "n", .size = "00000001000", .cut = true } }, "error: the tar ends inside a file" },
 	{ "E4: a number that is none", { { '0', "n", .uid = "12x4567" } }, "error: a number in a header is malformed" },
