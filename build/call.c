@@ -342,7 +342,31 @@ static void outline_run(struct plan *p, bool json, struct buf *out)
 	outline_clear(&o);
 }
 
-/* ---- */
+/* ---- --dry-run: what a build would do, in the order in which it would begin (spec/cli-flags.md 2) */
+
+static void steps_run(struct plan *p, bool json, struct buf *out)
+{
+	AUTO(jval_freep) struct jval *list = jval_arr();
+
+	for (size_t i = 0; i < p->nstep; i++) {
+		const struct step *s = p->step[i];
+		struct jval *v = json ? jval_obj() : NULL;
+
+		if (!json) {
+			buf_printf(out, "#%u %s\n", s->id, s->title);
+			continue;
+		}
+		jval_set_int(v, "id", s->id);
+		jval_set_str(v, "title", s->title);
+		jval_set_str(v, "stage", s->stage->title);
+		jval_set(v, "location", call_location(s->in->line, s->in->end_line));
+		jval_add(list, v);
+	}
+	if (json) {
+		jval_print(list, out, 2);
+		buf_char(out, '\n');
+	}
+}
 
 int call_run(struct plan *p, struct build_done *ret, struct err **e)
 {
@@ -352,6 +376,10 @@ int call_run(struct plan *p, struct build_done *ret, struct err **e)
 	if (strcmp(r->call, "outline") == 0) {
 		outline_run(p, r->call_format == CALL_JSON, out);
 		return buf_ok(out, "the outline", e);
+	}
+	if (strcmp(r->call, "steps") == 0) {
+		steps_run(p, r->call_format == CALL_JSON, out);
+		return buf_ok(out, "the steps", e);
 	}
 	if (strcmp(r->call, "targets") != 0)
 		return check_run(p, ret, e);

@@ -367,7 +367,8 @@ static int plan_table(struct plan *p, struct err **e)
 	lint_from(p);
 	graph_reach(p);
 	for (size_t i = 0; i < p->nstage; i++) {
-		if (p->check_only && !p->req->target)
+		/* What is looked at, unless a stage was named: all of them; of a dry run those that a build needs. */
+		if (p->check_only && !p->req->target && strcmp(p->req->call, "steps") != 0)
 			p->stage[i].needed = true;
 		p->any_run |= p->stage[i].needed && has_run(&p->stage[i]);
 	}

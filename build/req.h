@@ -48,6 +48,7 @@ struct run_opts {                        /* what every RUN gets beside its own f
 	struct strs dns, dns_search, dns_options;      /* instead of the host's lines */
 	bool no_resolv, no_hosts, no_hostname;         /* these files are the image's */
 	bool use_stdin;
+	bool unfiltered;                 /* --security-opt seccomp=unconfined */
 	struct limits limits;            /* those that this host can set */
 	const char *cgroup_parent;       /* as it was given, or NULL */
 	uint64_t cap_add, cap_drop;

@@ -10,6 +10,8 @@ struct build_opts {
 		dns, dns_search, dns_options, cap_add, cap_drop, groups, mounts, volumes, envs, unset_envs, unset_labels, unset_annotations,
 		os_features, git, destinations;
 	const char *file, *target, *pull, *comp, *iidfile, *iidfile_raw, *metadata_file, *epoch, *network, *hostname, *ignorefile, *call, *provenance, *sbom;
+	const char *os, *arch, *variant, *ipc, *pid, *uts, *cgroupns;
+	struct strs security;
 	const char *timestamp, *sub_path, *context, *logfile, *tar_path, *layout_path;
 	const char *digest_file, *name_digest_file, *tag_digest_file;
 	const char *from, *format, *os_version;

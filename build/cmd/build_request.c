@@ -95,10 +95,25 @@ static int contexts(struct build_opts *o, struct build_req *r, struct err **e)
 	return 0;
 }
 
+/* --os, --arch and --variant: what is not given is the host's. */
+static void platform_parts(struct build_opts *o)
+{
+	struct platform host;
+
+	if (!o->os && !o->arch && !o->variant)
+		return;
+	platform_host(&host);
+	AUTO(mem_freep) char *text = mem_printf("%s/%s%s%s", o->os ? o->os : host.os, o->arch ? o->arch : host.arch, o->variant ? "/" : "",
+						o->variant ? o->variant : "");
+	strs_add(&o->platforms, text);
+}
+
 static int platform(struct build_opts *o, struct build_req *r, struct err **e)
 {
 	const char *dflt = getenv("DOCKER_DEFAULT_PLATFORM");
 	struct platform p;
+
+	platform_parts(o);
 
 	if (o->platforms.n > 1)
 		return err_set(e, ERR_USAGE, "--platform names %zu platforms, but one is built at a time", o->platforms.n);
@@ -111,7 +126,7 @@ static int platform(struct build_opts *o, struct build_req *r, struct err **e)
 /* "check,format=json|sarif,ignorestatus=true"; lint is check. */
 static int call(struct build_opts *o, struct build_req *r, struct err **e)
 {
-	static const char *const known[] = { "build", "check", "outline", "targets" };
+	static const char *const known[] = { "build", "check", "outline", "targets", "steps" };
 	char **field = NULL;
 	size_t n = 0;
 	int rc = 0;
@@ -234,8 +249,19 @@ static bool is_off(const char *s)
 	return strcmp(s, "false") == 0 || strcmp(s, "0") == 0 || strstr(s, "disabled=true");
 }
 
+/* Every step has namespaces of its own: who asks for that gets it. */
+static void namespaces(struct app *a, const struct build_opts *o)
+{
+	const char *const name[] = { "ipc", "pid", "uts", "cgroupns" }, *const mode[] = { o->ipc, o->pid, o->uts, o->cgroupns };
+
+	for (size_t i = 0; i < countof(name); i++)
+		if (mode[i] && strcmp(mode[i], "private") != 0 && strcmp(mode[i], "container") != 0)
+			report_note(a->report, REPORT_WARNING, "--%s has no effect: steps get their own namespaces", name[i]);
+}
+
 static void notes(struct app *a, const struct build_opts *o)
 {
+	namespaces(a, o);
 	if (o->provenance && !is_off(o->provenance))
 		report_note(a->report, REPORT_WARNING, "--provenance has no effect: attestations are not written");
 	if (o->sbom && !is_off(o->sbom))

@@ -177,6 +177,24 @@ static int groups(struct app *a, struct build_opts *o, struct build_req *r, stru
 	return 0;
 }
 
+/* Only the filter of system calls is for us to leave out; the rest is what the host does with every process. */
+static int security(struct app *a, struct build_opts *o, struct build_req *r, struct err **e)
+{
+	for (size_t i = 0; i < o->security.n; i++) {
+		const char *opt = o->security.v[i];
+
+		if (strcmp(opt, "seccomp=unconfined") == 0 || strcmp(opt, "seccomp:unconfined") == 0) {
+			r->run.unfiltered = true;
+		} else if (strncmp(opt, "seccomp", 7) == 0) {
+			err_set(e, ERR_USAGE, "--security-opt is '%s', but the filter of system calls is built in", opt);
+			return err_hint(e, "seccomp=unconfined leaves it out");
+		} else {
+			report_note(a->report, REPORT_WARNING, "--security-opt has no effect: '%s' is decided by the host", opt);
+		}
+	}
+	return 0;
+}
+
 /* Of the environment, unless a build argument says otherwise (spec/cli-flags.md 10). */
 static void proxies(struct build_opts *o, struct build_req *r)
 {
@@ -368,7 +386,7 @@ int build_steps(struct app *a, struct build_opts *o, struct build_req *r, struct
 		strs_add(&r->allow, what);
 	}
 	if ((o->hostname && hostname(o->hostname, e) < 0) || resolver(o, r, e) < 0 || capabilities(o, r, e) < 0 || mounts(o, r, e) < 0 ||
-	    devices(o, r, e) < 0 || volumes(o, r, e) < 0 || groups(a, o, r, e) < 0)
+	    devices(o, r, e) < 0 || volumes(o, r, e) < 0 || groups(a, o, r, e) < 0 || security(a, o, r, e) < 0)
 		return -1;
 	if (o->use_stdin && (strcmp(r->context, "-") == 0 || (r->file && strcmp(r->file, "-") == 0)))
 		return err_set(e, ERR_USAGE, "--stdin gives standard input to the steps, and it is where the Dockerfile comes from");

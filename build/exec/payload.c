@@ -267,7 +267,7 @@ static int become_user(const struct box *b, struct err **e)
 	uint64_t some = (DEFAULT_CAPS & ~b->spec->cap_drop) | b->spec->cap_add;
 	uint64_t caps = bounding() & (all ? ALL_CAPS : some);
 
-	if (!all && (drop_bounding(some, e) < 0 || seccomp_install(b->filter, caps, e) < 0))
+	if (!all && (drop_bounding(some, e) < 0 || (!b->spec->unfiltered && seccomp_install(b->filter, caps, e) < 0)))
 		return -1;
 	if (prctl(PR_SET_KEEPCAPS, 1) < 0)
 		return err_errno(e, ERR_HOST, errno, "cannot keep capabilities");

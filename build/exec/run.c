@@ -123,7 +123,7 @@ void run_spec_pack(const struct run_spec *r, struct buf *out)
 	put_strs(out, r->dns);
 	put_strs(out, r->dns_search);
 	put_strs(out, r->dns_options);
-	wire_put_u32(out, (uint32_t)(r->no_resolv | r->no_hosts << 1 | r->no_hostname << 2));
+	wire_put_u32(out, (uint32_t)(r->no_resolv | r->no_hosts << 1 | r->no_hostname << 2 | r->unfiltered << 3));
 	put_strs(out, r->group);
 	wire_put_u64(out, r->cap_add);
 	wire_put_u64(out, r->cap_drop);
@@ -157,6 +157,7 @@ static void get_network(struct wire *w, struct run_spec *r)
 	r->no_resolv = bits & 1;
 	r->no_hosts = bits & 2;
 	r->no_hostname = bits & 4;
+	r->unfiltered = bits & 8;
 }
 
 int run_spec_unpack(struct slice in, struct run_spec *ret, struct err **e)

@@ -49,6 +49,7 @@ struct run_spec {
 	char **group;                    /* further groups: names of the image's group file, or numbers */
 	uint64_t cap_add, cap_drop;      /* beside the usual capabilities */
 	enum run_net net;
+	bool unfiltered;                 /* every system call is let through */
 	bool insecure;                   /* --security=insecure, already permitted */
 	uint64_t shm_size;               /* 0: 64 MiB */
 	char **ulimit;                   /* "nofile=1024:2048" */

@@ -27,6 +27,8 @@ static void options_key(const struct run_opts *o, struct keyer *k)
 		key_u64(k, "own /etc/hosts", 1);
 	if (o->no_hostname)
 		key_u64(k, "own /etc/hostname", 1);
+	if (o->unfiltered)
+		key_u64(k, "no filter of system calls", 1);
 	if (o->cap_add)
 		key_u64(k, "added capabilities", o->cap_add);
 	if (o->cap_drop)
@@ -106,6 +108,7 @@ static void spec_options(const struct run_opts *o, struct run_spec *spec)
 	spec->no_hostname = o->no_hostname;
 	spec->group = (char **)o->groups.v;
 	spec->reads = o->use_stdin;
+	spec->unfiltered = o->unfiltered;
 	spec->cap_add = o->cap_add;
 	spec->cap_drop = o->cap_drop;
 }

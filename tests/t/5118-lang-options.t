@@ -394,5 +394,29 @@ if need ssh-agent ssh-keygen; then
 else
     skip "5 --ssh with keys"
 fi
+# ---- 5, 6, 2: the filter, namespaces, platforms by parts, a dry run
+filters=$(awk '/^Seccomp_filters/ { print $2 }' /proc/self/status)
+run="awk '/^Seccomp_filters/ { print \$2 - $filters }' /proc/self/status"
+sees "5 a step has a filter" 1
+sees "5 --security-opt=seccomp=unconfined" 0 --security-opt seccomp=unconfined
+wrong "5 --security-opt=seccomp=FILE" "the filter of system calls is built in" --security-opt seccomp=/etc/profile.json
+printf 'FROM busybox:1.35\nRUN true\n' | dockerfile o
+kb o --security-opt label=disable --ipc host
+is "$(grep -c '^warning: --[a-z-]* has no effect: ' <<<"$out")" 2 "5 --security-opt=label=, --ipc=host: warnings"
+kb o --ipc private --pid=private --uts private --cgroupns private
+unlike "$out" warning "5 --ipc, --pid, --uts, --cgroupns=private: so it is"
+printf 'FROM scratch\nARG TARGETPLATFORM\nCOPY <<E /p\n${TARGETPLATFORM}\nE\n' | dockerfile pf
+made "6 --os, --arch, --variant" pf --os linux --arch arm --variant v7
+is "$(file pf p) $(raw pf | json - '[d["os"], d["architecture"], d["variant"]]')" 'linux/arm/v7 ["linux", "arm", "v7"]' "6 --os, --arch, --variant"
+made "6 --arch alone" pf --arch s390x
+is "$(file pf p)" linux/s390x "6 --arch alone: the system is the host's"
+printf 'FROM busybox:1.35 AS a\nRUN echo dry > /run-it\nFROM busybox:1.35 AS unused\nRUN false\nFROM a\nCOPY --from=a /run-it /\n' | dockerfile dry
+status 0 "2 --dry-run" "$KILN" build -n "$T/dry"
+is "$(sed -n 's/^#[0-9]* //p' <<<"$out")" $'[a 2/2] RUN echo dry > /run-it\n[stage-2 1/1] COPY --from=a /run-it /' "2 --dry-run: the steps that are needed" || diag "$out"
+is "$("$KILN" build --dry-run=true --call=steps,format=json "$T/dry" 2>/dev/null | json - '[[s["stage"], s["location"]["ranges"][0]["start"]["line"]] for s in d]')" '[["a", 2], ["stage-2", 6]]' "2 --dry-run as JSON"
+kb dry >/dev/null
+is "$(grep -c ' cached$' <<<"$out")" 0 "2 --dry-run: nothing was run"
+status 0 "3 options of kaniko and Charliecloud that ask for what happens anyway" "$KILN" build -q --snapshot-mode=redo --use-new-run --cleanup --compressed-caching=false --no-push-cache "$T/pf"
+like "$out" '^sha256:[0-9a-f]{64}$' "... are taken in silence"
 registry_down
 done_testing
