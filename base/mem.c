@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum { EXIT_HOST = 125 };
@@ -113,4 +114,26 @@ void mem_wipe(void *p, size_t n)
 {
 	if (n)
 		explicit_bzero(p, n);
+}
+
+void *mem_secret(const void *p, size_t n)
+{
+	size_t size = n ? n : 1;
+	void *own = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (own == MAP_FAILED)
+		mem_out(size);
+	(void)mlock(own, size);
+	(void)madvise(own, size, MADV_DONTDUMP);
+	if (n)
+		memcpy(own, p, n);
+	return own;
+}
+
+void mem_secret_free(void *p, size_t n)
+{
+	if (!p)
+		return;
+	mem_wipe(p, n);
+	munmap(p, n ? n : 1);
 }

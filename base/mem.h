@@ -16,6 +16,9 @@ char *mem_strn(const char *s, size_t n) NEVER_NULL;
 char *mem_printf(const char *fmt, ...) PRINTF(1, 2) NEVER_NULL;
 void mem_freep(void *pp);                        /* for AUTO: frees *(void **)pp */
 void mem_wipe(void *p, size_t n);                /* explicit_bzero */
+/* A copy in pages of its own: in no core dump, and not swapped out when the user may lock memory (spec/threats.md S3). */
+void *mem_secret(const void *p, size_t n) NEVER_NULL;
+void mem_secret_free(void *p, size_t n);         /* wiped; NULL is fine */
 
 /* Called when memory is out; must not return. The one writable global besides the signal flag. */
 void mem_hook(void (*hook)(size_t n));

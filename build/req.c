@@ -81,9 +81,7 @@ void req_clear(struct build_req *r)
 	free(r->output);
 	for (size_t i = 0; i < r->nsecret; i++) {
 		free(r->secret[i].id);
-		if (r->secret[i].value)
-			mem_wipe(r->secret[i].value, r->secret[i].n);
-		free(r->secret[i].value);
+		mem_secret_free(r->secret[i].value, r->secret[i].n);
 	}
 	free(r->secret);
 	*r = (struct build_req){ 0 };

@@ -89,11 +89,13 @@ static int secret_add(struct app *a, struct spec *s, struct build_req *r, struct
 	for (size_t i = 0; i < r->nsecret; i++)
 		if (strcmp(r->secret[i].id, s->id) == 0)
 			return err_set(e, ERR_USAGE, "the id '%s' was given twice", s->id);
+	/* All at once: what a growing buffer leaves behind would not be wiped. */
+	(void)buf_room(&value, SECRET_MAX);
 	if (load(a, s, &value, e) < 0)
 		return err_wrap(e, "cannot read the secret '%s'", s->id);
 	ui_redact(a->report, buf_view(&value));
 	r->secret = mem_grow(r->secret, r->nsecret + 1, sizeof(*r->secret));
-	r->secret[r->nsecret++] = (struct secret){ mem_str(s->id), mem_dup(value.n ? value.p : "", value.n), value.n };
+	r->secret[r->nsecret++] = (struct secret){ mem_str(s->id), mem_secret(value.p, value.n), value.n };
 	return 0;
 }
 

@@ -375,12 +375,16 @@ like "$out" ' cached$' "K7 what it holds is not in the key"
 # ---- X1: how it starts, and S3: what others of the host see of it
 ok "X1 without standard streams" sh -c '"$1" version <&- >"$2" 2>&- && "$1" version >&- 2>"$2" <&-; "$1" version <&-' sh "$KILN" "$T/x1"
 mkfifo "$T/wait"
-(umask 000 && exec "$KILN" build --progress=quiet -f "$T/wait" . </dev/null >/dev/null 2>&1) 7<"$T/secret" &
+(umask 000 && exec "$KILN" build --progress=quiet --secret "id=a,src=$T/secret" -f "$T/wait" . </dev/null >/dev/null 2>&1) &
 pid=$!
 for _ in $(seq 100); do grep -q '^Umask:.0077' "/proc/$pid/status" 2>/dev/null && break; sleep 0.05; done
 like "$(cat "/proc/$pid/status")" '^Umask:.0077' "X1 umask 077"
 like "$(cat "/proc/$pid/limits")" 'Max core file size +0 +0 ' "S3 no core dumps"
 is "$(stat -c %u "/proc/$pid/environ")" 0 "S3 its memory is not to be read"
+if [ "$(id -u)" -eq 0 ]; then
+    sleep 0.2
+    like "$(cat "/proc/$pid/smaps")" '^VmFlags:.* lo .*\bdd\b' "S3 a secret is locked in memory and in no dump"
+fi
 kill "$pid"
 wait "$pid" 2>/dev/null
 if [ "$(id -u)" -eq 0 ] && need setpriv; then
