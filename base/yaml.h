@@ -1,8 +1,7 @@
-/* base/yaml.h - the YAML that programs write for people, as JSON: block and flow collections, plain and quoted scalars, comments.
+/* base/yaml.h - YAML as JSON, read by libyaml, which is opened by the first text.
  *
  * Data:   text -> a value of base/jdoc.h. Whole numbers, true, false and null are that; all other plain scalars are strings.
- * Fails:  ERR_INPUT with the line: also for what is legal and not read here, namely anchors, tags, block scalars, scalars over
- *         several lines and further documents.
+ * Fails:  ERR_INPUT with the line: also for what is legal and not read here, namely anchors, aliases, tags and further documents.
  * Bounds: depth 64; memory is a few times the text.
  */
 #pragma once
