@@ -5,7 +5,6 @@
 #include "parser/diag.h"
 #include "parser/flags.h"
 #include "parser/parse.h"
-#include "parser/words.h"
 
 #include <stdlib.h>
 
@@ -37,104 +36,6 @@ static void gather_freep(struct gather *g)
 	free(g->global);
 	free(g->stage);
 	free(g->note);
-}
-
-/* ---- errors ---- */
-
-struct span draft_span(const struct draft *d, struct slice part)
-{
-	if (d->parse->fixed)
-		return d->parse->fixed->at;
-	if (part.n == 0)
-		part = d->word;
-
-	size_t from = (size_t)(part.p - d->line->text.p);
-
-	return logical_span(d->line, from, from + part.n);
-}
-
-static struct err **error_slot(struct parse *p)
-{
-	struct file_errors *x = p->errors;
-
-	p->full = x->n + 1 >= countof(x->err);
-	return &x->err[x->n++];
-}
-
-static void verror(struct parse *p, struct span at, const char *hint, const char *fmt, va_list ap)
-{
-	AUTO(buf_freep) struct buf text = BUF_MAX(64 << 10);
-
-	if (p->full)
-		return;
-
-	struct err **slot = error_slot(p);
-
-	buf_vprintf(&text, fmt, ap);
-	err_set(slot, ERR_INPUT, "%s", text.p);
-	if (hint)
-		err_hint(slot, "%s", hint);
-	diag_place(slot, p->file->source, at);
-}
-
-static void PRINTF(4, 5) parse_error(struct parse *p, struct span at, const char *hint, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	verror(p, at, hint, fmt, ap);
-	va_end(ap);
-}
-
-static void parse_limit(struct parse *p)
-{
-	if (p->errors->n)
-		err_kind_set(&p->errors->err[p->errors->n - 1], ERR_LIMIT);
-}
-
-void draft_error(struct draft *d, struct slice part, const char *hint, const char *fmt, ...)
-{
-	va_list ap;
-
-	d->failed = true;
-	va_start(ap, fmt);
-	verror(d->parse, draft_span(d, part), hint, fmt, ap);
-	va_end(ap);
-}
-
-void draft_error_at(struct draft *d, struct span at, const char *hint, const char *fmt, ...)
-{
-	va_list ap;
-
-	d->failed = true;
-	va_start(ap, fmt);
-	verror(d->parse, at, hint, fmt, ap);
-	va_end(ap);
-}
-
-void draft_take(struct draft *d, struct span at, struct err **e)
-{
-	d->failed = true;
-	if (d->parse->full)
-		return;
-
-	struct err **slot = error_slot(d->parse);
-
-	*slot = take(e);
-	diag_place(slot, d->parse->file->source, at);
-}
-
-void draft_limit(struct draft *d)
-{
-	parse_limit(d->parse);
-}
-
-const char *draft_nearest(struct draft *d, struct slice word, const char *const *candidates, size_t n, bool nocase,
-			  const char *prefix)
-{
-	const char *near = nearest_word(word, candidates, n, nocase);
-
-	return near ? arena_printf(d->parse->arena, "%s%s", prefix, near) : NULL;
 }
 
 /* ---- one instruction ---- */
@@ -377,12 +278,8 @@ static void read_directives(struct parse *p)
 	struct span at = { 0 };
 	struct slice value = SLICE_NONE;
 
-	if (lines_directives(&p->lines, &at, &e) < 0) {
-		struct err **slot = error_slot(p);
-
-		*slot = take(&e);
-		diag_place(slot, f->source, at);
-	}
+	if (lines_directives(&p->lines, &at, &e) < 0)
+		parse_take(p, at, &e);
 	f->escape = p->lines.escape;
 	if (lines_directive(f->source, "syntax", &value))
 		f->syntax = arena_str(p->arena, value);

@@ -34,14 +34,19 @@ struct draft {
 	bool failed;
 };
 
+/* draft.c: mistakes. Of the file: */
+void parse_error(struct parse *p, struct span at, const char *hint, const char *fmt, ...) PRINTF(4, 5);
+/* An error that another module made; *e is taken. */
+void parse_take(struct parse *p, struct span at, struct err **e);
+void parse_limit(struct parse *p);       /* the error just reported is ERR_LIMIT */
+/* Of an instruction: */
 struct span draft_span(const struct draft *d, struct slice part);
 /* hint may be NULL; part: what to point at, the instruction word when it is empty. */
 void draft_error(struct draft *d, struct slice part, const char *hint, const char *fmt, ...) PRINTF(4, 5);
 /* The same for places that are known as spans. */
 void draft_error_at(struct draft *d, struct span at, const char *hint, const char *fmt, ...) PRINTF(4, 5);
-/* An error that another module made; *e is taken. */
 void draft_take(struct draft *d, struct span at, struct err **e);
-void draft_limit(struct draft *d);       /* the error just reported is ERR_LIMIT */
+void draft_limit(struct draft *d);
 /* "did you mean": NULL or a hint in the arena. */
 const char *draft_nearest(struct draft *d, struct slice word, const char *const *candidates, size_t n, bool nocase,
 			  const char *prefix);
