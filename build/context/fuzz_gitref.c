@@ -23,6 +23,19 @@ static void check_ref(const struct git_ref *g)
 	git_ref_clear(&again);
 }
 
+/* As the address of a submodule: what is counted from ours stays on our host. */
+static void check_module(const char *text)
+{
+	const struct git_ref of = { .remote = (char *)"https://h/a/b.git", .host = (char *)"h" };
+	struct git_ref g = { 0 };
+
+	if (git_parse_module(&of, text, "0123", &g, NULL) < 0)
+		return;
+	assert(g.remote[0] != '-' && g.host[0] && g.host[0] != '-' && g.by_commit);
+	assert(text[0] != '.' || (strncmp(g.remote, "https://h/", 10) == 0 && strcmp(g.host, "h") == 0));
+	git_ref_clear(&g);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	AUTO(mem_freep) char *text = mem_strn((const char *)data, size);
@@ -32,6 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int rc = git_parse(text, size % 2, &g, &e);
 
 	assert(name[0] && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0);
+	check_module(text);
 	assert((rc < 0) == (e != NULL));
 	assert((rc == GIT_NOT) == !git_is(text, size % 2));
 	if (rc == 0)
