@@ -220,7 +220,7 @@ void platform_host(struct platform *ret)
 struct platform_text platform_text(const struct platform *p)
 {
 	AUTO(buf_freep) struct buf b = BUF_MAX(sizeof(struct platform_text) - 1);
-	struct platform_text t;
+	struct platform_text t = { "" };
 
 	buf_str(&b, p->os);
 	if (p->os_version[0] || p->os_features[0])

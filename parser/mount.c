@@ -404,7 +404,7 @@ static bool plain(const struct source *s, const struct flag *f)
 {
 	struct slice file = source_text(s), value = slice_of(f->value);
 
-	return f->value_at.to <= file.n && f->value_at.from + value.n == f->value_at.to && !memchr(value.p, '"', value.n) &&
+	return value.p && f->value_at.to <= file.n && f->value_at.from + value.n == f->value_at.to && !memchr(value.p, '"', value.n) &&
 	       memcmp(file.p + f->value_at.from, value.p, value.n) == 0;
 }
 
