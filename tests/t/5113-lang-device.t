@@ -88,7 +88,7 @@ vendor.example/class=none,required|required CDI device 'vendor.example/class=non
 vendor.example/*=zero,required|is not registered
 some-class,required|required CDI device 'some-class' is not registered
 broken.example/x=y,required|cannot use '$T/cdi/broken.yml'
-broken.example/x=y,required|line 3: a tab cannot indent
+broken.example/x=y,required|line 3: found character that cannot start any token
 twice.example/x=y|described by two files, '$T/cdi/four.json' and '$T/cdi/three.json'
 yaml.example/gpu=hooked|it comes with hooks: programs of the host
 hooks|device 'yaml.example/gpu=hooked' of '$T/cdi/two.yaml' cannot be given
