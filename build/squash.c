@@ -137,7 +137,8 @@ static int commit(struct plan *p, struct image *im, size_t first, const char *tm
 		return -1;
 	struct blob_info info = { .diff = f.diff, .blob = f.blob, .size = (int64_t)f.blob_size, .level = level };
 	snprintf(info.comp, sizeof(info.comp), "%s", comp->name);
-	if (store_listing_commit(s, listing, &f.diff, e) < 0 || store_blob_commit(s, blob, &f.blob, info.size, e) < 0 || store_info_add(s, &info, e) < 0)
+	if (store_listing_commit(s, listing, &f.diff, e) < 0 || store_blob_commit(s, blob, &f.blob, info.size, e) < 0 ||
+	    store_info_add(s, &info, e) < 0)
 		return -1;
 	im->nlayer = first;
 	config_layer(im, &(struct image_layer){ .diff = f.diff });

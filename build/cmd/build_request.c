@@ -300,8 +300,8 @@ int build_request(struct app *a, struct build_opts *o, const char *context, stru
 	r->sub_path = given(o->sub_path);
 	for (size_t i = 0; i < o->no_cache_filter.n; i++)
 		strs_add(&r->no_cache_filter, o->no_cache_filter.v[i]);
-	if (build_args(a, o, r, e) < 0 || times(o, r, e) < 0 || git(o, r, e) < 0 || contexts(o, r, e) < 0 || build_steps(a, o, r, e) < 0 || platform(o, r, e) < 0 ||
-	    call(o, r, e) < 0 || outputs(o, r, e) < 0 || build_image(a, o, r, e) < 0 || output_check(r, e) < 0 ||
+	if (build_args(a, o, r, e) < 0 || times(o, r, e) < 0 || git(o, r, e) < 0 || contexts(o, r, e) < 0 || build_steps(a, o, r, e) < 0 ||
+	    platform(o, r, e) < 0 || call(o, r, e) < 0 || outputs(o, r, e) < 0 || build_image(a, o, r, e) < 0 || output_check(r, e) < 0 ||
 	    build_limits(a, o, r, e) < 0)
 		return -1;
 	notes(a, o);

@@ -204,6 +204,8 @@ static void command_failed(struct run *r)
 		err_wrap(&e, "process \"%s\" did not complete successfully: exit code: %d", text, r->result.status);
 	else
 		err_set(&e, ERR_STEP, "process \"%s\" did not complete successfully: exit code: %d", text, r->result.status);
+	if (app_disk_full(step_app(r->s)))
+		err_hint(&e, "the disk of the store '%s' is full: free some space, for example with 'kiln prune'", store_path(step_app(r->s)->store));
 	step_failed(r->s, e);
 }
 
@@ -223,8 +225,8 @@ static void pack_start(struct step *s)
 	struct err *e = NULL;
 	size_t n;
 
-	/* What stays here is compressed when it is first pushed, if ever. */
-	if (step_leaves(s))
+	/* What stays here is compressed when it is first pushed, if ever; but its directory does not tell the times that were changed. */
+	if (step_leaves(s) || step_clamp(s) != INT64_MAX)
 		r->comp = step_comp(s, &r->level);
 	if (step_lower(s, &lower, &n, &e) == 0) {
 		struct pack_job q = {
@@ -334,6 +336,10 @@ static int run_start(struct run *r, struct err **e)
 	int rc = -1;
 
 	r->out[0] = r->out[1] = -1;
+	if (app_disk_full(a)) {
+		err_set(e, ERR_HOST, "the disk of the store '%s' is full", store_path(a->store));
+		return err_hint(e, "free some space, for example with 'kiln prune'");
+	}
 	if (step_cgroup(r->s, &r->cgroup, e) < 0)
 		return -1;
 	if (run_spec_of(r, &spec, e) < 0 || fd_pipe(out, e) < 0 || fd_pipe(err, e) < 0) {

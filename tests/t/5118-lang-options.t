@@ -418,5 +418,10 @@ kb dry >/dev/null
 is "$(grep -c ' cached$' <<<"$out")" 0 "2 --dry-run: nothing was run"
 status 0 "3 options of kaniko and Charliecloud that ask for what happens anyway" "$KILN" build -q --snapshot-mode=redo --use-new-run --cleanup --compressed-caching=false --no-push-cache "$T/pf"
 like "$out" '^sha256:[0-9a-f]{64}$' "... are taken in silence"
+for o in --rewrite-timestamp --reproducible; do
+    printf 'FROM busybox:1.35\nRUN echo %s > /f\n' "$o" | dockerfile later
+    SOURCE_DATE_EPOCH=1000 kb later "$o" -t "127.0.0.1:$port/later:1" >/dev/null || diag "$out"
+    ok "6 $o: what was kept in the store can be pushed later" "$KILN" push "127.0.0.1:$port/later:1"
+done
 registry_down
 done_testing
