@@ -179,6 +179,8 @@ like "$out" '(--ssh default=SOCKET)' "10.4.2 and what to do"
 b "13.1 a context over ssh, --ssh default=SOCKET" --ssh "default=$agent" "$r"
 is "$(names "$T/o.tar")" "$want" "10.4.1 with submodules of submodules, none at the tip of a branch"
 is "$(content parts/mid/deep/low)" low "10.4.1 of the right commit"
+b "13.1 --ssh default=KEY" --ssh "default=$T/key" "$r"
+status 3 "13.1 another key" kiln_build --ssh "default=$T/other" "$r"
 export SSH_AUTH_SOCK=$agent
 b "13.1 user@host:path with the user's agent" "$(id -un)@here:$T/srv/top/top.git#main"
 is "$(names "$T/o.tar")" "$want" "13.1 the same tree"
