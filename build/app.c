@@ -2,6 +2,8 @@
 #include "build/app.h"
 
 #include <fcntl.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/idmap.h"
@@ -10,6 +12,8 @@
 #include "build/trees.h"
 #include "build/work.h"
 #include "layers/snap.h"
+
+enum { DISK_LEAST = 1 << 20 };
 
 int app_store(struct app *a, struct err **e)
 {
@@ -20,6 +24,14 @@ int app_store(struct app *a, struct err **e)
 	if (!a->trees)
 		a->trees = trees_new(a);
 	return app_flavour(a, e);
+}
+
+bool app_disk_full(const struct app *a)
+{
+	struct statvfs fs;
+
+	return fstatvfs(store_fd(a->store), &fs) == 0 && fs.f_blocks > 0 &&
+	       (uint64_t)(geteuid() == 0 ? fs.f_bfree : fs.f_bavail) * fs.f_frsize < DISK_LEAST;
 }
 
 static void take_flavour(void *arg, const struct idmap *m)

@@ -28,6 +28,8 @@ struct app {
 };
 /* Open the store at the first need. */
 int app_store(struct app *a, struct err **e);
+/* Is there next to nothing left on its disk? (spec/threats.md F4) */
+bool app_disk_full(const struct app *a);
 /* Probe the storage drivers in a mapped worker at the first need and say which it took. The answer is kept per boot in the store, so
  * then() usually runs at once. driver: what to use. */
 typedef void app_driver_then(void *arg, const char *driver, struct err *take_err);

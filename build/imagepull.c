@@ -254,6 +254,8 @@ static int pull_remote(struct app *a, const struct ref *ref, const struct platfo
 	err_free(late);
 	if (rc == 0)
 		rc = pulled_unwire(a, buf_view(&answer), ret, e);
+	if (rc < 0 && err_kind(*e) == ERR_HOST && err_errnum(*e))
+		err_wrap(e, "cannot write to the store '%s'", store_path(a->store));
 	store_tmp_drop(a->store, tmp);
 	report_state(a->report, r.id, rc == 0 ? REPORT_DONE : REPORT_FAILED, NULL, 0);
 	if (rc < 0 && moved)

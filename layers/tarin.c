@@ -325,6 +325,9 @@ static int name_error(struct tarin *t, struct err **e)
 {
 	AUTO(buf_freep) struct buf text = BUF_MAX(1024);
 
+	/* Its header may be wrong before the name is known. */
+	if (!t->h.path.n)
+		return err_wrap(e, "entry %ju of the tar", (uintmax_t)t->number);
 	buf_escaped(&text, buf_view(&t->h.path), 200);
 	return err_wrap(e, "entry %ju of the tar, '%.*s'", (uintmax_t)t->number, SLICE_F(buf_view(&text)));
 }

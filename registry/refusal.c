@@ -96,6 +96,10 @@ int request_refused(struct request *r, const char *what, struct err **e)
 	long s = r->hop.status;
 
 	reason(r, &why);
+	/* What is not there may only be hidden. */
+	if (p && s == 404)
+		buf_printf(&why, "%s%s", r->sent_login && p->creds.source ? "; asked with the login from " : "; asked without a login",
+			   r->sent_login && p->creds.source ? p->creds.source : "");
 	err_set(e, r->net->kind, "%s %s: status %ld%s", r->method, shown, s, why.n ? why.p : "");
 	if (p && (s == 401 || s == 403)) {
 		if (p->creds.source)

@@ -24,6 +24,7 @@ ls -A "$KILN_ROOT/tmp" | sed 's/^/left /'
 "$KILN" build --progress=plain -t base "$T/ok" >"$T/again.log" 2>&1 </dev/null; echo "again $?"
 # Full to the last byte: gc must still work, and then everything else.
 head -c 100m /dev/zero >"$T/small/fill" 2>/dev/null
+"$KILN" build --progress=plain "$T/other" >"$T/full.log" 2>&1 </dev/null; echo "full $?"
 "$KILN" gc >"$T/gc.log" 2>&1; echo "gc $?"
 "$KILN" pull debian:bookworm-slim >"$T/pull.log" 2>&1; echo "pull $?"
 rm "$T/small/fill"
@@ -64,6 +65,10 @@ is "$(what copy)" 125 "a COPY that does not fit: 125" || diag "$(tail -n 10 "$T/
 like "$(cat "$T/copy.log")" '[Nn]o space left' "says so"
 like "$(cat "$T/copy.log")" 'prune|gc' "and what to try"
 like "$(what run)" '^(1|125)$' "a RUN that does not fit" || diag "$(tail -n 10 "$T/run.log")"
+like "$(cat "$T/run.log")" "[Nn]o space left|the disk of the store '.*/small/store' is full" "F4 which is told, whoever wrote the last byte"
+is "$(what full)" 125 "F4 no step is started on a full disk" || diag "$(cat "$T/full.log")"
+like "$(cat "$T/full.log")" "/small/store'" "18 the place is named"
+like "$(cat "$T/full.log")" 'prune' "18 and the remedy"
 is "$(what check)" 0 "the store is clean" || diag "$(cat "$T/check.log")"
 is "$(what left)" "" "nothing is left"
 is "$(what zeros)" 125 "a small layer that holds more than the disk: 125" || diag "$(cat "$T/zeros.log")"
@@ -71,6 +76,7 @@ like "$(cat "$T/zeros.log")" 'has room for [0-9]+ bytes' "E8: told by its header
 is "$(what again)" 0 "what was there still works" || diag "$(tail -n 10 "$T/again.log")"
 is "$(what gc)" 0 "gc works on a full disk" || diag "$(cat "$T/gc.log")"
 is "$(what pull)" 125 "a pull that does not fit: 125, and is no fault of the registry" || diag "$(cat "$T/pull.log")"
+like "$(cat "$T/pull.log")" "cannot write to the store '.*/small/store'" "18 the place is named"
 unlike "$(cat "$T/pull.log")" 'trying the next' "nor is another one asked"
 is "$(what other)" 0 "with room again, so does everything" || diag "$(tail -n 10 "$T/other.log")"
 is "$(what check2)" 0 "and the store is clean" || diag "$(cat "$T/check.log")"

@@ -318,6 +318,7 @@ static const struct {
 	{ "R7: a line over the limit", .script = { "rule 0 GET /manifests/ line 300000" }, .pull_err = "line of the header is too long" },
 	{ "R7: headers over the limit", .script = { "rule 0 GET /manifests/ headers 20000" }, .pull_err = "256 KiB of headers" },
 	{ "an image that is not there is said to be missing", .script = { "rule 0 GET /manifests/ status 404" }, .pull_err = "no such image" },
+	{ "18: and whether it was asked with a login", .script = { "rule 0 GET /manifests/ status 404" }, .pull_err = "; asked without a login" },
 	{ "R6: upload places on another origin get no Authorization",
 	  .script = { BEARER, "rule 0 POST /uploads/ location http://127.0.0.1:%2/storage/v2/x/blobs/uploads/u1?sig=1" }, .creds = "me:secret",
 	  .logged = { "storage PUT /storage/v2/x/blobs/uploads/u1\\?sig=1&digest=.* auth=none" }, .not_logged = { "storage .* auth=B" } },
