@@ -242,7 +242,8 @@ const struct instr *run_with_mounts(struct plan *p, const struct instr *in)
 	struct flag *flag = arena_alloc(&p->arena, (more->n + in->nflag) * sizeof(*flag));
 	for (size_t i = 0; i < more->n; i++)
 		flag[i] = (struct flag){ .name = "mount", .value = more->v[i], .at = in->at, .value_at = in->at };
-	memcpy(flag + more->n, in->flag, in->nflag * sizeof(*flag));
+	if (in->nflag)
+		memcpy(flag + more->n, in->flag, in->nflag * sizeof(*flag));
 	run->flag = flag;
 	run->nflag += more->n;
 	return run;
