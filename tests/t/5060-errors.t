@@ -172,6 +172,18 @@ status 125 "a store that cannot be made" env KILN_ROOT=/proc/kiln "$KILN" images
 mkdir -m 700 "$T/newer"
 echo 999 >"$T/newer/version"
 status 125 "a store of a later version" env KILN_ROOT="$T/newer" "$KILN" images
+# ---- 18 a damaged store
+echo 'FROM busybox:1.35' | dockerfile dam
+KILN_ROOT=$T/damstore "$KILN" build "$T/dam" >/dev/null 2>&1
+chmod 600 "$T"/damstore/blobs/sha256/*
+for f in "$T"/damstore/blobs/sha256/*; do printf x | dd of="$f" bs=1 seek=60 conv=notrunc 2>/dev/null; done
+status 125 "18 a damaged store" env KILN_ROOT="$T/damstore" "$KILN" build --progress=plain --no-cache --pull=never "$T/dam"
+like "$out" 'busybox:1.35' "18 what is wrong is named"
+like "$out" 'check --repair' "18 and what repairs it"
+status 125 "18 check tells" env KILN_ROOT="$T/damstore" "$KILN" check
+like "$out" '^blobs/sha256/[0-9a-f]{64}: content does not have this digest' "18 each object, and what is wrong with it"
+like "$out" 'check --repair' "18 and what repairs it"
+
 # ---- 17 limits that an option changes: their name, value, option
 limited() { # limited NAME VALUE - of the last build in $out
     like "$out" "the limit $1 is $2\$" "17 $1: its name and value"

@@ -56,6 +56,35 @@ build --secret id=a,src=NEVER
 login -u a --password-stdin
 EOT
 kill $writer
+# ... and while it waits for somebody on the network who never answers.
+python3 -c 'import socket
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+s.listen(50)
+print(s.getsockname()[1], flush=True)
+c = []
+while True:
+    c.append(s.accept())' >"$T/mute.port" &
+mute=$!
+for _ in $(seq 100); do [ -s "$T/mute.port" ] && break; sleep 0.05; done
+h=127.0.0.1:$(cat "$T/mute.port")
+printf 'FROM scratch\nADD http://%s/x /\n' "$h" | dockerfile add
+printf 'FROM scratch\nADD git://%s/x.git /\n' "$h" | dockerfile addgit
+while read -r what; do
+    timeout -s TERM -k 5 1 env no_proxy=127.0.0.1 "$KILN" $what <"/dev/null" >"$T/log" 2>&1
+    is "$? $(tail -n 1 "$T/log")" '124 stopped: Terminated' "X5 a signal ends it while it waits for a server: ${what//$h/host}"
+done < <(sed "s|HOST|$h|; s|DIR|$T|" <<'EOT'
+pull HOST/a/b
+build DIR/add
+build DIR/addgit
+build git://HOST/x.git
+build http://HOST/x
+build --push -t HOST/a/b --pull=never DIR/plain
+login -u a -p b HOST
+EOT
+)
+kill $mute
+is "$(ls -A "$KILN_ROOT/tmp")" "" "X6 nothing is left of it"
 python3 - "$KILN" <<'EOF'
 import os, pty, sys, termios, time
 pid, fd = pty.fork()
