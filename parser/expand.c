@@ -46,6 +46,22 @@ static void take_char(struct run *r, struct sink *s)
 	r->at += width;
 }
 
+/* And what follows it, as far as that is plain ASCII and means nothing. */
+static void take_plain(struct run *r, struct sink *s, int stop)
+{
+	const char *p = r->word.p + r->at;
+	size_t n = 0, left = r->word.n - r->at;
+
+	while (n < left && (unsigned char)p[n] < 0x80 && (n == 0 || (!strchr("$'\"", p[n]) && p[n] != r->escape && p[n] != stop)))
+		n++;
+	if (n == 0 || s->split) {
+		take_char(r, s);
+		return;
+	}
+	buf_add(s->out, p, n);
+	r->at += n;
+}
+
 static void end_word(struct sink *s)
 {
 	if (s->out->n > s->start) {
@@ -157,7 +173,7 @@ static int double_quoted(struct run *r, bool keep_escapes, struct sink *s)
 			if (next == '"' || next == '$' || next == r->escape)
 				r->at++;
 		}
-		take_char(r, s);
+		take_plain(r, s, '"');
 	}
 	return unmatched(r, "double-quote");
 }
@@ -416,7 +432,7 @@ static int until(struct run *r, int stop, bool keep_escapes, struct sink *s)
 			end_word(s);
 			r->at += blank;
 		} else {
-			take_char(r, s);
+			take_plain(r, s, stop);
 		}
 		if (rc < 0 || buf_ok(s->out, "expansion", r->e) < 0)
 			return -1;

@@ -100,10 +100,23 @@ static bool is_private_key(struct slice text)
 	return false;
 }
 
+/* Start and letters of the shortest form in one piece. */
+static bool has_long_word(struct slice text)
+{
+	enum { SHORTEST = 20 };
+	size_t n = 0;
+
+	for (size_t i = 0; i < text.n && n < SHORTEST; i++)
+		n = is_letter(text.p[i], UPPER | LOWER | DIGIT | MARK) ? n + 1 : 0;
+	return n == SHORTEST;
+}
+
 const char *lint_secret_kind(struct slice text)
 {
 	if (is_private_key(text))
 		return "a private key";
+	if (!has_long_word(text))
+		return NULL;
 	for (size_t i = 0; i < countof(forms); i++)
 		if (has_form(text, &forms[i]))
 			return forms[i].what;
