@@ -31,7 +31,8 @@ static int lib_open(struct reader *r, struct err **e)
 
 	if (!so) {
 		err_set(e, ERR_HOST, "cannot load libyaml, which '%s' needs: %s", r->what, dlerror());
-		return err_hint(e, "install the package libyaml-0-2, or write it as JSON");
+		err_hint(e, "install the package libyaml-0-2, or write it as JSON");
+		return -1;
 	}
 #define X(fn)                                                                                 \
 	r->lib.fn = (__typeof__(r->lib.fn))dlsym(so, "yaml_" #fn);                             \
