@@ -31,6 +31,9 @@ struct sending {
 
 struct sender *sender_new(struct app *a, const struct build_req *r)
 {
+	/* The layers of steps go nowhere then. */
+	if (r->image.squash != SQUASH_NONE)
+		return NULL;
 	for (size_t i = 0; i < r->noutput; i++) {
 		const struct output_spec *o = &r->output[i];
 		const struct strs *names = o->names.n ? &o->names : &r->tags;
