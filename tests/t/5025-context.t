@@ -54,6 +54,9 @@ class H(http.server.SimpleHTTPRequestHandler):
     def send_header(self, k, v):
         if k != "Last-Modified" or "bare" not in self.path:
             super().send_header(k, v)
+    def end_headers(self):
+        self.send_header("Content-Disposition", 'attachment; filename="../../evil"')
+        super().end_headers()
 s = http.server.ThreadingHTTPServer(("127.0.0.1", 0), H)
 print(s.server_port, flush=True)
 s.serve_forever()
@@ -77,14 +80,14 @@ ADD --unpack=true $u/c.gzip /z
 ADD --checksum=sha256:$sum $u/c.tar /c/
 EOT
 b "10.3 ADD of URLs" .
-is "$(names "$T/o.tar")" 'c/ c/c.tar x/ x/a file.txt y z/ z/.dockerignore z/Dockerfile z/d/ z/d/g z/f z/ignored ' "10.3 names, --unpack, --checksum"
+is "$(names "$T/o.tar")" 'c/ c/c.tar x/ x/a file.txt y z/ z/.dockerignore z/Dockerfile z/d/ z/d/g z/f z/ignored ' "10.3, D13 names (not those of Content-Disposition), --unpack, --checksum"
 like "$(tar -tvf "$T/o.tar" --numeric-owner)" '^-rw------- 0/0 .* x/a file.txt$' "10.3 mode 0600"
 like "$(tar -tvf "$T/o.tar" --numeric-owner)" '^-rw-r--r-- 3/4 .* y$' "10.3 or as asked"
 is "$(tar -tvf "$T/o.tar" --full-time x/ | awk '/file/ { print $4, $5 }')" "$(date -r 'a file.txt' '+%Y-%m-%d %H:%M:%S')" "10.3 Last-Modified"
 b "again" .
 is "$(grep -c ' cached$' <<<"$out")" 4 "is cached"
 printf 'FROM scratch\nADD --checksum=sha256:%064d %s/c.tar /c/\n' 1 "$u" >Dockerfile
-status 3 "10.5 a wrong checksum" "$KILN" build .
+status 3 "10.5, D13 a wrong checksum" "$KILN" build .
 like "$out" 'digest mismatch' "says so"
 printf 'FROM scratch\nADD %s/nope /c/\n' "$u" >Dockerfile
 status 3 "10.3 a missing file" "$KILN" build .

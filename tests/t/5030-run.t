@@ -30,18 +30,18 @@ _result $? "busybox runs" || diag "$out"
 said=$out
 is "$(file run who)" "$(printf '0\n0\n1\n/')" "root, process 1, in /"
 st=$(file run status)
-like "$st" '^CapBnd:\s+00000000a80425fb' "the usual capabilities"
-like "$st" '^Seccomp:\s+2' "behind the filter"
+like "$st" '^CapBnd:\s+00000000a80425fb' "C10 the usual capabilities"
+like "$st" '^Seccomp:\s+2' "C11 behind the filter"
 like "$st" '^NoNewPrivs:\s+0' "setuid programs work"
 for d in null zero full random urandom tty pts shm ptmx stdin stdout stderr fd; do
-    like "$(file run dev.list)" "^$d\$" "/dev/$d"
+    like "$(file run dev.list)" "^$d\$" "C5 /dev/$d"
 done
-like "$(file run names)" '127.0.0.1\s+localhost' "/etc/hosts"
+like "$(file run names)" '127.0.0.1\s+localhost' "C9 /etc/hosts"
 mounts=$(file run mounts)
-like "$mounts" ' /proc proc ' "/proc"
-like "$mounts" ' /sys [a-z]+ ro' "/sys, read-only"
+like "$mounts" ' /proc proc ' "C4 /proc"
+like "$mounts" ' /sys [a-z]+ ro' "C4 /sys, read-only"
 like "$mounts" ' /dev/shm ' "/dev/shm"
-is "$(file run stdin)" eof "standard input is empty"
+is "$(file run stdin)" eof "C12 standard input is empty"
 like "$said" 'to-stdout' "output is shown"
 like "$said" 'to-stderr' "errors too"
 is "$(file run tmp/daemon)" "$(printf '1\n1')" "USER by name"
@@ -82,7 +82,7 @@ exported mnt --secret "id=tok,src=$T/tok"
 _result $? "mounts" || diag "$out"
 is "$(file mnt bind)" from-context "a bind of the context, read-only"
 is "$(file mnt stage)" from-stage "a bind of a stage's file"
-is "$(file mnt bind2)" from-context "a writable bind changes nothing"
+is "$(file mnt bind2)" from-context "C7 a writable bind changes nothing"
 is "$(file mnt cache)" first "a cache"
 is "$(file mnt cache2)" 1 "is there for the next step"
 is "$(file mnt cache3)" "7:8 700" "with its owner and mode"
@@ -97,9 +97,9 @@ status 6 "a required secret that is missing: 6" "$KILN" build --progress=plain "
 like "$out" 'nope' "names it"
 
 # ---- exit statuses
-failing() { # failing TEXT RUN-LINE
+failing() { # failing TEXT RUN-LINE [RULE]
     printf 'FROM busybox:1.35\n%s\n' "$2" | dockerfile bad
-    status 1 "$2" "$KILN" build --progress=plain "$T/bad"
+    status 1 "${3:-}${3:+ }$2" "$KILN" build --progress=plain "$T/bad"
     like "$out" "$1" "says $1"
 }
 failing 'exit code: 3|status 3' 'RUN echo before; exit 3'
@@ -114,9 +114,9 @@ failing "builder's own program" $'RUN ln -s /proc/self/exe /l\nENV PATH=/nowhere
 failing "builder's own program" $'RUN printf "#!/proc/self/exe\\n" >/a; printf "#! /a x" >/b; chmod 111 /a /b\nUSER 7\nRUN ["/b"]'
 failing "builder's own program" $'RUN printf "#!/x\\r/../proc/self/exe\\n" >/a; mkdir "/x$(printf "\\\\r")"; chmod 755 /a\nRUN ["/a"]'
 # Places that no mount can have are the Dockerfile's mistake, not the host's (C6).
-failing 'cannot make the mount point|nothing can be mounted' 'RUN --mount=type=tmpfs,target=/sys/x true'
-failing "'/etc/passwd' is not a directory" 'RUN --mount=type=tmpfs,target=/etc/passwd/x true'
-failing "cannot make 'sub' in the cache" $'RUN --mount=type=cache,target=/c,id=esc ln -s /nowhere/at/all /c/sub\nRUN --mount=type=cache,target=/c,id=esc,source=sub,ro ls /c'
+failing 'cannot make the mount point|nothing can be mounted' 'RUN --mount=type=tmpfs,target=/sys/x true' 'C6, P12'
+failing "'/etc/passwd' is not a directory" 'RUN --mount=type=tmpfs,target=/etc/passwd/x true' C6
+failing "cannot make 'sub' in the cache" $'RUN --mount=type=cache,target=/c,id=esc ln -s /nowhere/at/all /c/sub\nRUN --mount=type=cache,target=/c,id=esc,source=sub,ro ls /c' C8
 printf 'FROM busybox:1.35\nUSER nobody-here\nRUN true\n' | dockerfile nouser
 status 1 "a user that the image does not have" "$KILN" build --progress=plain "$T/nouser"
 like "$out" "unable to find user nobody-here" "is named"
@@ -137,7 +137,7 @@ done
 kill -TERM $pid
 wait $pid
 is $? 143 "ended by SIGTERM: 143" || diag "$(cat "$T/log")"
-ok "no process is left" stopped "^sleep $secs"
+ok "C17 no process is left" stopped "^sleep $secs"
 is "$(ls -A "$KILN_ROOT/tmp")" "" "no temporary directory is left"
 unlike "$(cat /proc/self/mounts)" "$T" "no mount is left"
 # Ctrl-C on a terminal.
@@ -165,7 +165,7 @@ open(sys.argv[3], "wb").write(log)
 sys.exit(os.waitstatus_to_exitcode(st))
 EOF
 is $? 130 "Ctrl-C: 130" || diag "$(tail -c 1000 "$T/tty.log")"
-ok "no process is left" stopped "^sleep $secs"
+ok "C17 no process is left" stopped "^sleep $secs"
 status 0 "the store is clean" "$KILN" check
 registry_down
 done_testing

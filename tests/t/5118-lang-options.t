@@ -278,11 +278,11 @@ kb lim --no-cache --memory 48m --memory-swap 48m >/dev/null
 case $out in
 *'--memory, --memory-swap have no effect: '*)
     like "$out" 'have no effect: (this host has (no cgroups of version 2|memory in cgroups of version 1)|the cgroup .* (is not delegated|has no controller)|other processes run in|the cgroup of this process lies outside)' \
-        "5 --memory: why it has no effect here"
+        "5, C18 --memory: why it has no effect here"
     is "$(said)" 200000000 "5 and the step runs"
     ;;
 *)
-    like "$out" 'exit code: 137' "5 --memory: the step is ended"
+    like "$out" 'exit code: 137' "5, C18 --memory: the step is ended"
     like "$out" 'out of memory: it may have 48 MiB' "5 and says why"
     ;;
 esac

@@ -89,6 +89,14 @@ printf 'FROM scratch\nCOPY <<"-rf" <<"../../../../up" /o/\n1\n-rf\n2\n../../../.
 status 2 "D10 or a path" "$KILN" build --progress=plain .
 like "$out" "'../../../../up' cannot be a file name" "... which is named"
 
+mkdir "$T/d6"
+printf 'FROM scratch\nCOPY %sb* %s /\n' "$(printf '*a%.0s' $(seq 100))" "$(printf '*/%.0s' $(seq 30))x*y" >"$T/d6/Dockerfile"
+printf '%sb\n%sb\n' "$(printf '*a%.0s' $(seq 10000))" "$(printf '**/%.0s' $(seq 1000))" >"$T/d6/.dockerignore"
+mkdir -p "$T/d6/$(printf 'a/%.0s' $(seq 60))"
+touch "$T/d6/$(printf 'a%.0s' $(seq 200))" "$T/d6/$(printf 'a%.0s' $(seq 200))b"
+timeout -k 5 20 "$KILN" build --progress=plain "$T/d6" >/dev/null 2>&1
+like "$?" '^[02]$' "D6 patterns that take a backtracking matcher ages"
+
 # ---- D11, D12: a git that tells how it was started
 mkdir "$T/bin"
 cat >"$T/bin/git" <<EOT
@@ -371,6 +379,28 @@ status 0 "K7 a cache mount" "$KILN" build --progress=plain --pull=never -o "type
 unlike "$(tar -tf "$T/o.tar"; grep -ac CACHED-77 "$T/o.tar")" '^(\./)?c/.|^[1-9]' "K7 is not in the image"
 status 0 "K7 another one" "$KILN" build --progress=plain --pull=never .
 like "$out" ' cached$' "K7 what it holds is not in the key"
+
+if need registry; then
+    registry_up
+    printf 'FROM 127.0.0.1:%s/library/busybox:1.35\nRUN true\n' "$port" >Dockerfile
+    KILN_ROOT=$T/cut "$KILN" build . >/dev/null 2>&1
+    blob=$(ls -S "$T/cut/blobs/sha256" | head -n 1)
+    size=$(stat -c %s "$T/cut/blobs/sha256/$blob")
+    chmod 600 "$T/cut/blobs/sha256/$blob"
+    truncate -s -1 "$T/cut/blobs/sha256/$blob"
+    remove_tree "$T/cut/layers" && remove_tree "$T/cut/listings"
+    mkdir -m 700 "$T/cut/layers" "$T/cut/listings"
+    status 0 "L6 a blob of another size" env KILN_ROOT="$T/cut" "$KILN" build --progress=plain --pull=always --no-cache .
+    is "$(stat -c %s "$T/cut/blobs/sha256/$blob")" "$size" "L6 is not used, but fetched again"
+    registry_down
+else
+    skip "L6"
+fi
+if [ -z "${SAN:-}" ] && ! nm -D "$KILN" | grep -q __asan; then
+    { echo 'FROM scratch'; for i in $(seq 60); do printf 'LABEL a%d=%s\n' "$i" "$(printf 'x%.0s' $(seq 60000))"; done; } >Dockerfile
+    out=$(ulimit -v 30000; timeout -k 5 30 "$KILN" build --progress=plain . 2>&1)
+    is "$? $(tail -n 1 <<<"$out")" "125 error: out of memory" "F6 no memory is an orderly failure"
+fi
 
 # ---- X1: how it starts, and S3: what others of the host see of it
 ok "X1 without standard streams" sh -c '"$1" version <&- >"$2" 2>&- && "$1" version >&- 2>"$2" <&-; "$1" version <&-' sh "$KILN" "$T/x1"
