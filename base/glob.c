@@ -373,7 +373,8 @@ unsigned pats_line(const struct pats *p, size_t i)
 enum { STATES_SMALL = 128 };
 
 struct states {
-	uint32_t *at, *mark;
+	uint32_t *at;
+	uint32_t *mark;                  /* of each state: twice the round in which it was entered, and 1 when what follows it is, too */
 	size_t n;
 };
 struct machine {
@@ -404,17 +405,21 @@ static void machine_init(struct machine *m, const struct pat *t)
 
 static void add_one(struct machine *m, struct states *s, size_t k)
 {
-	if (s->mark[k] == m->round)
+	if (s->mark[k] / 2 == m->round)
 		return;
-	s->mark[k] = m->round;
+	s->mark[k] = 2 * m->round;
 	s->at[s->n++] = (uint32_t)k;
 }
 
-/* Enter state k, and what can be reached from it without a character. */
+/* Enter state k, and what can be reached from it without a character: once in a round, or many stars would take the square of their number (D6). */
 static void enter(struct machine *m, struct states *s, size_t k)
 {
-	for (; k < m->t->ntoken && m->t->token[k].kind >= T_STAR; k++)
+	for (; k < m->t->ntoken && m->t->token[k].kind >= T_STAR; k++) {
+		if (s->mark[k] == 2 * m->round + 1)
+			return;
 		add_one(m, s, k);
+		s->mark[k] = 2 * m->round + 1;
+	}
 	add_one(m, s, k);
 }
 
@@ -483,7 +488,7 @@ static bool match_tokens(const struct pat *t, struct slice path)
 	AUTO(machine_freep) struct machine m = { 0 };
 
 	machine_init(&m, t);
-	return feed(&m, path) && m.now.mark[t->ntoken] == m.round;
+	return feed(&m, path) && m.now.mark[t->ntoken] / 2 == m.round;
 }
 
 static bool match(const struct pat *t, struct slice path)

@@ -91,7 +91,7 @@ like "$out" "'../../../../up' cannot be a file name" "... which is named"
 
 mkdir "$T/d6"
 printf 'FROM scratch\nCOPY %sb* %s /\n' "$(printf '*a%.0s' $(seq 100))" "$(printf '*/%.0s' $(seq 30))x*y" >"$T/d6/Dockerfile"
-printf '%sb\n%sb\n' "$(printf '*a%.0s' $(seq 10000))" "$(printf '**/%.0s' $(seq 1000))" >"$T/d6/.dockerignore"
+printf '%sb\n%sb\n' "$(printf '*a%.0s' $(seq 10000))" "$(printf '**/%.0s' $(seq 3000))" >"$T/d6/.dockerignore"
 mkdir -p "$T/d6/$(printf 'a/%.0s' $(seq 60))"
 touch "$T/d6/$(printf 'a%.0s' $(seq 200))" "$T/d6/$(printf 'a%.0s' $(seq 200))b"
 timeout -k 5 20 "$KILN" build --progress=plain "$T/d6" >/dev/null 2>&1
@@ -396,7 +396,7 @@ if need registry; then
 else
     skip "L6"
 fi
-if [ -z "${SAN:-}" ] && ! nm -D "$KILN" | grep -q __asan; then
+if ! nm -D "$KILN" | grep -q __asan; then
     { echo 'FROM scratch'; for i in $(seq 60); do printf 'LABEL a%d=%s\n' "$i" "$(printf 'x%.0s' $(seq 60000))"; done; } >Dockerfile
     out=$(ulimit -v 30000; timeout -k 5 30 "$KILN" build --progress=plain . 2>&1)
     is "$? $(tail -n 1 <<<"$out")" "125 error: out of memory" "F6 no memory is an orderly failure"
@@ -411,7 +411,8 @@ for _ in $(seq 100); do grep -q '^Umask:.0077' "/proc/$pid/status" 2>/dev/null &
 like "$(cat "/proc/$pid/status")" '^Umask:.0077' "X1 umask 077"
 like "$(cat "/proc/$pid/limits")" 'Max core file size +0 +0 ' "S3 no core dumps"
 is "$(stat -c %u "/proc/$pid/environ")" 0 "S3 its memory is not to be read"
-if [ "$(id -u)" -eq 0 ]; then
+# (A sanitizer makes mlock() do nothing.)
+if [ "$(id -u)" -eq 0 ] && ! nm -D "$KILN" | grep -q __asan; then
     sleep 0.2
     like "$(cat "/proc/$pid/smaps")" '^VmFlags:.* lo .*\bdd\b' "S3 a secret is locked in memory and in no dump"
 fi
