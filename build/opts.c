@@ -45,8 +45,7 @@ static int unknown(const struct opt_set *sets, struct slice name, const char *te
 	return near ? err_hint(e, "did you mean '--%s'?", near) : err_hint(e, "see --help for the options there are");
 }
 
-/* As Go's strconv.ParseBool. */
-static int parse_bool(const char *s, bool *ret)
+int opts_bool(const char *s, bool *ret)
 {
 	static const char *const yes[] = { "1", "t", "T", "TRUE", "true", "True" };
 	static const char *const no[] = { "0", "f", "F", "FALSE", "false", "False" };
@@ -88,7 +87,7 @@ static int set_word(const struct use *u, const char *value, struct err **e)
 		return 0;
 	}
 	/* An option that may stand alone was a boolean once: --pull=true, --pull=false. */
-	if (u->row->to && parse_bool(value, &yes) == 0) {
+	if (u->row->to && opts_bool(value, &yes) == 0) {
 		*to = yes ? u->row->to : NULL;
 		return 0;
 	}
@@ -153,11 +152,11 @@ static int set(const struct use *u, const char *value, struct strs *warnings, st
 	switch (u->row->kind) {
 	case OPT_BOOL:
 		*(bool *)to = true;
-		if (value && parse_bool(value, to) < 0)
+		if (value && opts_bool(value, to) < 0)
 			return err_set(e, ERR_USAGE, "%s is '%s', which is neither true nor false", u->text, value);
 		return 0;
 	case OPT_TRI:
-		if (value && parse_bool(value, &yes) < 0)
+		if (value && opts_bool(value, &yes) < 0)
 			return err_set(e, ERR_USAGE, "%s is '%s', which is neither true nor false", u->text, value);
 		*(enum tri *)to = yes ? TRI_YES : TRI_NO;
 		return 0;
@@ -236,7 +235,7 @@ static int long_option(const struct opt_set *sets, char *const *argv, size_t *i,
 	if (u.row->kind == OPT_ALIAS && !u.row->arg && value && strchr(u.row->to, '=')) {
 		bool wanted = false;
 
-		if (parse_bool(value, &wanted) < 0)
+		if (opts_bool(value, &wanted) < 0)
 			return err_set(e, ERR_USAGE, "%s is '%s', which is neither true nor false", shown, value);
 		if (!wanted)
 			return 0;

@@ -51,3 +51,5 @@ void opts_help(const struct opt_set *sets, struct buf *out);
 /* Completion of the last word; before: the word in front of it, or NULL. A line per candidate: "value\thelp". True when the words of a value were
  * the answer (the caller adds nothing); *wants_file: the option takes a value that only the file system knows. */
 bool opts_complete(const struct opt_set *sets, const char *before, const char *word, struct buf *out, bool *wants_file);
+/* As Go's strconv.ParseBool; -1: it is none. */
+int opts_bool(const char *s, bool *ret);

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "build/cmd/build.h"
 #include "build/output/output.h"
+#include "build/plan.h"
 #include "build/wait.h"
 #include "layers/comp.h"
 #include "parser/flags.h"
@@ -110,11 +111,15 @@ static void platform_parts(struct build_opts *o)
 
 static int platform(struct build_opts *o, struct build_req *r, struct err **e)
 {
-	const char *dflt = getenv("DOCKER_DEFAULT_PLATFORM");
+	const char *dflt = getenv("DOCKER_DEFAULT_PLATFORM"), *index = plan_arg(r, "BUILDKIT_MULTI_PLATFORM");
 	struct platform p;
+	bool wanted;
 
 	platform_parts(o);
 
+	/* An index of one says nothing more than its image (spec/cli-flags.md 10: accepted). */
+	if (index && *index && opts_bool(index, &wanted) < 0)
+		return err_set(e, ERR_USAGE, "invalid boolean value for multi-platform: '%s'", index);
 	if (o->platforms.n > 1)
 		return err_set(e, ERR_USAGE, "--platform names %zu platforms, but one is built at a time", o->platforms.n);
 	r->platform = o->platforms.n && *o->platforms.v[0] ? o->platforms.v[0] : dflt && *dflt ? dflt : NULL;

@@ -188,6 +188,8 @@ EOT
 is "$(raw expand | json - 'sorted(d["config"]["ExposedPorts"])')" '["8080/tcp", "90/tcp"]' "3.6 EXPOSE keeps the text before a \${}"
 is "$(raw expand | json - '[d["config"]["StopSignal"], d["config"]["User"], sorted(d["config"]["Volumes"])]')" '["term", "me:b", ["/b", "/q"]]' \
     "3.1 STOPSIGNAL, USER, VOLUME" || raw expand
+refused "4.6 BUILDKIT_MULTI_PLATFORM is a boolean" 'invalid boolean value for multi-platform' --build-arg BUILDKIT_MULTI_PLATFORM=maybe <<<'FROM scratch'
+
 # ---- 3.7, 18.6 progress shows what is known of the variables, and no secret
 dockerfile titles <<'EOT'
 FROM busybox:1.35
