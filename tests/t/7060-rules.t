@@ -225,6 +225,9 @@ status 3 "S8 an address with a password" "$KILN" build --progress=plain --build-
 like "$out" 'SecretsUsedInArgOrEnv' "S9 a build argument that looks like a secret is warned of"
 like "$out" 'ADD http://\*\*\*@127.0.0.1:1/f\?access_token=\*\*\*&x=1' "S8 it is shown without"
 unlike "$out" 'sesame77|tok55xyz' "... everywhere"
+printf 'FROM rules.test/base:1\nENV U=http://h/\nRUN : http://me:sesame99@h/?token=tok99xyz\n' >Dockerfile
+status 0 "S8 an address in a command" "$KILN" build --progress=plain --pull=never -o "type=oci,dest=$T/o.oci" .
+is "$(grep -acE 'sesame99|tok99xyz' "$T/o.oci") $(grep -ac 'http://[*][*][*]@h/?token=[*][*][*]' "$T/o.oci")" "0 1" "S8 the history has it without the password"
 
 # ---- R, S: a registry that notes what each connection carried
 cat >"$T/reg.py" <<'EOF'
