@@ -50,7 +50,7 @@ void cgroup_free(struct cgroup *g)
 		if (fd >= 0 && fd_write_all(fd, "0", 1, NULL) == 0)
 			rmdir(g->supervisor);
 	}
-	if (g->made)
+	if (g->parent && g->made)
 		rmdir(g->parent);
 	free(g->supervisor);
 	free(g->parent);
