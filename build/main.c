@@ -1,4 +1,5 @@
 /* build/main.c - start of the program: a sane process, the command line, one command, one error, the exit status. */
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/mem.h"
 #include "build/cgroup.h"
@@ -44,8 +45,11 @@ static int process_start(mode_t *ret_umask, struct err **e)
 	return 0;
 }
 
+enum { SAME_SIGNAL_NS = 200000000 };
+
 struct run {
 	struct app app;
+	int64_t interrupted_at;
 	struct ui *ui;
 	struct common_opts common;
 	void *opts;
@@ -53,14 +57,20 @@ struct run {
 	struct strs pos, warnings;
 };
 
-/* The first signal ends work in order, the second at once. */
+/* The first signal ends work in order, the second at once. timeout(1) sends one to the process and one to its group: in one breath they
+ * are one.
+ */
 static void on_signal(void *arg, int signo)
 {
 	struct run *r = arg;
 
-	if (r->app.interrupted)
-		_exit(128 + signo);
+	if (r->app.interrupted) {
+		if (clock_ns() - r->interrupted_at > SAME_SIGNAL_NS)
+			_exit(128 + signo);
+		return;
+	}
 	r->app.interrupted = signo;
+	r->interrupted_at = clock_ns();
 	loop_stop(r->app.loop);
 }
 
