@@ -53,7 +53,7 @@ extern const struct ui_mode ui_tty, ui_plain, ui_json, ui_rawjson, ui_quiet_mode
 
 void ui_write(struct ui *u, const struct buf *b);
 /* "error: ..." as people read it, secrets replaced. */
-void ui_error_text(struct ui *u, const struct ui_step *failed, const struct err *e, struct buf *out);
+void ui_error_write(struct ui *u, const struct ui_step *failed, const struct err *e);
 /* The i-th of the kept lines, oldest first; NULL behind the last. */
 const char *ui_tail_line(const struct ui_step *s, size_t i);
 double ui_seconds(const struct ui_step *s);

@@ -84,14 +84,6 @@ static void plain_warning(struct ui *u, const char *rule, const char *text, cons
 	ui_write(u, &b);
 }
 
-static void plain_error(struct ui *u, const struct ui_step *failed, const struct err *e)
-{
-	AUTO(buf_freep) struct buf b = BUF_MAX(2 << 20);
-
-	ui_error_text(u, failed, e, &b);
-	ui_write(u, &b);
-}
-
 const struct ui_mode ui_plain = {
 	.name = "plain",
 	.step = plain_step,
@@ -100,7 +92,7 @@ const struct ui_mode ui_plain = {
 	.bytes = plain_bytes,
 	.note = plain_note,
 	.warning = plain_warning,
-	.error = plain_error,
+	.error = ui_error_write,
 };
 
 static void quiet_note(struct ui *u, enum report_level level, const char *text)
@@ -112,5 +104,5 @@ static void quiet_note(struct ui *u, enum report_level level, const char *text)
 const struct ui_mode ui_quiet_mode = {
 	.name = "quiet",
 	.note = quiet_note,
-	.error = plain_error,
+	.error = ui_error_write,
 };

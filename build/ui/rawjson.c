@@ -127,14 +127,6 @@ static void raw_note(struct ui *u, enum report_level level, const char *text)
 		raw_warning(u, "", text, "", "");
 }
 
-static void raw_error(struct ui *u, const struct ui_step *failed, const struct err *e)
-{
-	AUTO(buf_freep) struct buf b = BUF_MAX(2 << 20);
-
-	ui_error_text(u, failed, e, &b);
-	ui_write(u, &b);
-}
-
 const struct ui_mode ui_rawjson = {
 	.name = "rawjson",
 	.step = raw_vertex,
@@ -143,5 +135,5 @@ const struct ui_mode ui_rawjson = {
 	.bytes = raw_bytes,
 	.note = raw_note,
 	.warning = raw_warning,
-	.error = raw_error,
+	.error = ui_error_write,
 };

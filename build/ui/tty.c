@@ -242,14 +242,6 @@ static void tty_end(struct ui *u)
 	ui_write(u, &b);
 }
 
-static void tty_error(struct ui *u, const struct ui_step *failed, const struct err *e)
-{
-	AUTO(buf_freep) struct buf b = BUF_MAX(2 << 20);
-
-	ui_error_text(u, failed, e, &b);
-	ui_write(u, &b);
-}
-
 const struct ui_mode ui_tty = {
 	.name = "tty",
 	.state = tty_state,
@@ -259,5 +251,5 @@ const struct ui_mode ui_tty = {
 	.warning = tty_warning,
 	.draw = tty_draw,
 	.end = tty_end,
-	.error = tty_error,
+	.error = ui_error_write,
 };

@@ -251,19 +251,21 @@ void ui_warning_text(const char *rule, const char *text, const char *where, cons
 	}
 }
 
-void ui_error_text(struct ui *u, const struct ui_step *failed, const struct err *e, struct buf *out)
+void ui_error_write(struct ui *u, const struct ui_step *failed, const struct err *e)
 {
 	AUTO(buf_freep) struct buf text = BUF_MAX(1 << 20);
+	AUTO(buf_freep) struct buf out = BUF_MAX(2 << 20);
 
 	if (failed && failed->ntail) {
-		buf_printf(out, "\nlast lines of #%u %s:\n", failed->id, failed->title);
+		buf_printf(&out, "\nlast lines of #%u %s:\n", failed->id, failed->title);
 		for (size_t i = 0; ui_tail_line(failed, i); i++)
-			buf_printf(out, "    %s\n", ui_tail_line(failed, i));
-		buf_char(out, '\n');
+			buf_printf(&out, "    %s\n", ui_tail_line(failed, i));
+		buf_char(&out, '\n');
 	}
-	buf_str(out, "error: ");
+	buf_str(&out, "error: ");
 	err_print(e, &text);
-	redact_apply(&u->redact, buf_view(&text), out);
+	redact_apply(&u->redact, buf_view(&text), &out);
+	ui_write(u, &out);
 }
 
 /* ---- life */
