@@ -29,6 +29,7 @@ static void kick(struct sched *d);
 
 /* ---- ends */
 
+/* What runs for nothing now. A command that is over is not lost with the one that failed: it is packed and committed. */
 static void fail(struct sched *d, struct step *s, struct err *e)
 {
 	s->state = STEP_FAILED;
@@ -41,8 +42,10 @@ static void fail(struct sched *d, struct step *s, struct err *e)
 	step_wrap(s, &d->e);
 	report_state(d->p->app->report, s->id, REPORT_FAILED, NULL, 0);
 	for (size_t i = 0; i < d->p->nstep; i++) {
-		if (d->p->step[i]->job)
-			job_cancel(d->p->step[i]->job);
+		const struct step *other = d->p->step[i];
+
+		if (other->job && other->state != STEP_FROZEN)
+			job_cancel(other->job);
 	}
 }
 
@@ -441,7 +444,7 @@ static void go_on(struct sched *d)
 		struct step *s = d->p->step[i];
 		void (*resume)(struct step *) = s->resume;
 
-		if (resume && sched_ending(s)) {
+		if (resume && (d->p->app->interrupted || (s->parent && s->parent->state == STEP_FAILED))) {
 			give_up(s);
 		} else if (resume && sched_parent_done(s)) {
 			s->resume = NULL;

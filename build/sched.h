@@ -6,7 +6,7 @@
 void sched_mounting(struct step *s, bool on);
 /* Is everything below committed, so that a view of it can be had? */
 bool sched_parent_done(const struct step *s);
-/* The build has failed or was interrupted: what is not running does not start any more. */
 /* Will there be more steps of this instruction? */
 bool sched_more(const struct step *s);
+/* The build has failed or was interrupted: what is not running does not start any more. */
 bool sched_ending(const struct step *s);

@@ -58,6 +58,13 @@ ok "and gone" stopped "^sleep ${secs}1"
 like "$out" '(exit code: 4|status 4)' "the cause is what is told"
 like "$out" 'Dockerfile:4' "with its line"
 
+# A command that was over when another failed is not run again: its layer is finished first.
+printf 'FROM busybox:1.35\nRUN head -c 60000000 /dev/urandom >/big\nRUN exit 3\n' | dockerfile kept
+status 1 "a step fails while the one before is packed" "$KILN" build --progress=plain "$T/kept"
+like "$out" '#[0-9]+ done [0-9.]+s 60.0 MB' "what was done is kept"
+status 1 "it fails again" "$KILN" build --progress=plain "$T/kept"
+is "$(grep -c ' cached$' <<<"$out")" 1 "the one before was not run again"
+
 # Many: a ladder of twelve stages, all of them used.
 {
     for i in $(seq 12); do
