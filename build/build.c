@@ -102,40 +102,64 @@ int plan_violations(struct plan *p, struct err **e)
 	return b.n == 0 ? 0 : err_set(e, ERR_INPUT, "lint violation found for rules: %s", b.p);
 }
 
-static int execute(struct plan *p, struct build_done *ret, struct err **e)
-{
-	struct image im = { 0 };
-	int rc;
+/* The plans of a build, one per platform. */
+struct plans {
+	struct plan **p;
+	struct image *image;
+	size_t n;
+};
 
-	plan_findings(p);
-	AUTO(sender_freep) struct sender *sender = p->sender = sender_new(p->app, p->req);
-	if (plan_violations(p, e) < 0 || sched_run(p, e) < 0)
+static void plans_clear(struct plans *all)
+{
+	for (size_t i = 0; i < all->n; i++) {
+		image_clear(&all->image[i]);
+		plan_free(all->p[i]);
+	}
+	free(all->image);
+	free(all->p);
+}
+
+static int execute(struct app *a, struct plans *all, struct build_done *ret, struct err **e)
+{
+	const struct build_req *r = all->p[0]->req;
+	AUTO(sender_freep) struct sender *sender = sender_new(a, r);
+
+	plan_findings(all->p[0]);
+	for (size_t i = 0; i < all->n; i++) {
+		all->p[i]->sender = sender;
+		if (plan_violations(all->p[i], e) < 0 || sched_run(all->p[i], e) < 0)
+			return -1;
+		if (a->interrupted)
+			return err_set(e, ERR_HOST, "interrupted");
+	}
+	for (size_t i = 0; i < all->n; i++)
+		if (result_image(all->p[i], &all->image[i], e) < 0)
+			return -1;
+	if (sender_wait(sender, e) < 0)
 		return -1;
-	if (p->app->interrupted)
-		return err_set(e, ERR_HOST, "interrupted");
-	rc = result_image(p, &im, e);
-	if (rc == 0)
-		rc = sender_wait(sender, e);
-	if (rc == 0)
-		rc = result_outputs(p, &im, ret, e);
-	image_clear(&im);
-	return rc;
+	return result_outputs(all->p, all->image, all->n, ret, e);
 }
 
 int build_run(struct app *a, const struct build_req *r, struct build_done *ret, struct err **e)
 {
 	AUTO(context_freep) struct context *c = NULL;
 	AUTO(file_freep) struct file *f = NULL;
-	AUTO(plan_freep) struct plan *p = NULL;
+	AUTO(plans_clear) struct plans all = { 0 };
 
 	*ret = (struct build_done){ .text = BUF_MAX(64 << 20) };
 	if (app_store(a, e) < 0 || context_open(a, r, &c, e) < 0 || parse(a, r, c, &f, ret, e) < 0)
 		return -1;
 	if (!f)
 		return 0;
-	if (check_frontend(r, f->source, e) < 0 || plan_make(a, r, f, c, &p, e) < 0)
+	if (check_frontend(r, f->source, e) < 0)
 		return -1;
-	if (!p->check_only || strcmp(r->call, "check") == 0)
-		lint_context(p);
-	return p->check_only ? call_run(p, ret, e) : execute(p, ret, e);
+	size_t n = r->platforms.n ? r->platforms.n : 1;
+	all.p = mem_array(n, elem_size(all.p));
+	all.image = mem_array(n, sizeof(*all.image));
+	for (; all.n < n; all.n++)
+		if (plan_make(a, r, f, c, all.n, &all.p[all.n], e) < 0)
+			return -1;
+	if (!all.p[0]->check_only || strcmp(r->call, "check") == 0)
+		lint_context(all.p[0]);
+	return all.p[0]->check_only ? call_run(all.p[0], ret, e) : execute(a, &all, ret, e);
 }

@@ -414,7 +414,7 @@ int plan_lint(const struct build_req *r, const struct source *s, struct lint *re
 	return diag_place_lines(e, s, line, line);
 }
 
-int plan_make(struct app *a, const struct build_req *r, struct file *f, struct context *c, struct plan **ret, struct err **e)
+int plan_make(struct app *a, const struct build_req *r, struct file *f, struct context *c, size_t which, struct plan **ret, struct err **e)
 {
 	AUTO(plan_freep) struct plan *p = mem_zalloc(sizeof(*p));
 
@@ -422,16 +422,15 @@ int plan_make(struct app *a, const struct build_req *r, struct file *f, struct c
 	p->req = r;
 	p->file = f;
 	p->context = c;
+	p->which = which;
 	p->check_only = r->call && strcmp(r->call, "build") != 0;
 	if (plan_lint(p->req, f->source, &p->lint, e) < 0)
 		return -1;
 	lint_file(&p->lint, f);
 	platform_host(&p->build_platform);
 	p->target_platform = p->build_platform;
-	if (r->platform && platform_parse(slice_of(r->platform), &p->target_platform, e) < 0) {
-		err_kind_set(e, ERR_USAGE);
-		return err_wrap(e, "failed to parse target platform '%s'", r->platform);
-	}
+	if (which < r->platforms.n && platform_parse(slice_of(r->platforms.v[which]), &p->target_platform, e) < 0)
+		return -1;
 	if (plan_all(p, &p->error) < 0 && !(p->check_only && (strcmp(r->call, "check") == 0 || strcmp(r->call, "lint") == 0))) {
 		if (e)
 			*e = take(&p->error);

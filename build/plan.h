@@ -56,6 +56,7 @@ struct plan {
 	struct context **named;          /* named contexts that were opened */
 	size_t nnamed, namedcap;
 	struct platform build_platform, target_platform;
+	size_t which;                    /* the request's platform that it is for; the findings of the first are told */
 	struct vars global;              /* global scope */
 	struct pstage *stage;
 	size_t nstage;
@@ -75,7 +76,8 @@ struct plan {
 	struct err *error;               /* --check: what stopped the evaluation; a part of the answer (16.1) */
 	bool check_only;                 /* --check and friends: all stages, nothing pulled but configs */
 };
-int plan_make(struct app *a, const struct build_req *r, struct file *f, struct context *c, struct plan **ret, struct err **e);
+/* which: of the request's platforms. */
+int plan_make(struct app *a, const struct build_req *r, struct file *f, struct context *c, size_t which, struct plan **ret, struct err **e);
 void plan_free(struct plan *p);
 void plan_freep(struct plan **p);
 
@@ -155,4 +157,5 @@ int imageopts_finish(struct plan *p, const struct base_image *base, struct image
 int squash_layers(struct plan *p, size_t nbase, struct image *im, struct err **e);
 /* build/result.c: the finished image of the target. */
 int result_image(struct plan *p, struct image *ret, struct err **e);
-int result_outputs(struct plan *p, struct image *im, struct build_done *ret, struct err **e);
+/* One image per platform, of plan p[i]. */
+int result_outputs(struct plan *const *p, const struct image *im, size_t n, struct build_done *ret, struct err **e);

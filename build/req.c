@@ -67,6 +67,7 @@ void req_clear(struct build_req *r)
 	free(r->git.branch);
 	run_opts_clear(&r->run);
 	strs_clear(&r->tags);
+	strs_clear(&r->platforms);
 	strs_clear(&r->build_args);
 	strs_clear(&r->labels);
 	strs_clear(&r->annotations);

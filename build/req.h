@@ -88,7 +88,8 @@ struct build_req {
 	bool no_cache;
 	struct strs no_cache_filter;     /* stage names */
 	enum pull_mode pull;
-	const char *platform;            /* NULL: host's */
+	struct strs platforms;           /* normalised, one image each, in their order; empty: the host's, which nobody asked for */
+	bool index;                      /* the result is an index, also if it is of one image */
 	const char *comp;                /* --compression: "zstd" (default), "gzip", "uncompressed" */
 	int level;                       /* -1 */
 	bool force_comp;

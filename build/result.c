@@ -38,7 +38,7 @@ int result_image(struct plan *p, struct image *ret, struct err **e)
 	if (squash_layers(p, nbase, ret, e) < 0)
 		return -1;
 	imageopts_config(p->req, ret);
-	config_finish(ret, p->req->platform || !ps->base ? &p->target_platform : NULL, ps->base_history, p->epoch);
+	config_finish(ret, p->req->platforms.n || !ps->base ? &p->target_platform : NULL, ps->base_history, p->epoch);
 	return imageopts_finish(p, ps->base, ret, e);
 }
 
@@ -139,14 +139,16 @@ static int keep_bases(struct plan *p, struct err **e)
 	return 0;
 }
 
-static int one_output(struct plan *p, const struct output_spec *o, struct image *im, struct output_done *all, struct err **e)
+static int one_output(struct plan *p, const struct output_spec *o, const struct image *im, size_t n, struct output_done *all, struct err **e)
 {
 	struct output_done d = { 0 };
-	struct image own = { 0 };
+	AUTO(mem_freep) struct image *own = mem_array(n, sizeof(*own));
 
-	image_copy(&own, im);
-	int rc = output_run(p->app, p->req, o, &own, p->epoch, &d, e);
-	image_clear(&own);
+	for (size_t i = 0; i < n; i++)
+		image_copy(&own[i], &im[i]);
+	int rc = output_run(p->app, p->req, o, own, n, p->epoch, &d, e);
+	for (size_t i = 0; i < n; i++)
+		image_clear(&own[i]);
 	if (rc == 0 && !digest_zero(&d.config))
 		all->config = d.config;
 	if (rc == 0 && !digest_zero(&d.manifest.digest))
@@ -157,7 +159,7 @@ static int one_output(struct plan *p, const struct output_spec *o, struct image 
 /* Names in the store wait for its sync, so the others come first and run beside it (spec/oci.md 7.4). One that fails takes no name
  * away: what was built is here, to be pushed again.
  */
-static int all_outputs(struct plan *p, struct image *im, struct output_done *all, struct err **e)
+static int all_outputs(struct plan *p, const struct image *im, size_t nimage, struct output_done *all, struct err **e)
 {
 	static const struct output_spec to_store = { .type = OUTPUT_STORE, .level = -1 };
 	const struct output_spec *o = p->req->noutput ? p->req->output : &to_store;
@@ -167,19 +169,23 @@ static int all_outputs(struct plan *p, struct image *im, struct output_done *all
 
 	for (size_t i = 0; i < n && rc == 0; i++)
 		if (o[i].type != OUTPUT_STORE)
-			rc = one_output(p, &o[i], im, all, e);
+			rc = one_output(p, &o[i], im, nimage, all, e);
 	for (size_t i = 0; i < n; i++)
-		if (o[i].type == OUTPUT_STORE && one_output(p, &o[i], im, all, rc < 0 ? &second : e) < 0)
+		if (o[i].type == OUTPUT_STORE && one_output(p, &o[i], im, nimage, all, rc < 0 ? &second : e) < 0)
 			rc = -1;
 	return rc;
 }
 
-int result_outputs(struct plan *p, struct image *im, struct build_done *ret, struct err **e)
+int result_outputs(struct plan *const *plan, const struct image *im, size_t n, struct build_done *ret, struct err **e)
 {
+	struct plan *p = plan[0];
 	struct output_done all = { 0 };
 
-	if (store_sync_start(p->app->store, e) < 0 || all_outputs(p, im, &all, e) < 0 || keep_bases(p, e) < 0)
+	if (store_sync_start(p->app->store, e) < 0 || all_outputs(p, im, n, &all, e) < 0)
 		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (keep_bases(plan[i], e) < 0)
+			return -1;
 	/* Files are no image and have no id: then these files are empty, as buildx leaves them. */
 	const struct digest_text id = digest_text(&all.config);
 	bool image = !digest_zero(&all.config);

@@ -116,15 +116,22 @@ static int platform(struct build_opts *o, struct build_req *r, struct err **e)
 	bool wanted;
 
 	platform_parts(o);
-
+	if (o->platforms.n == 0 && dflt && *dflt)
+		strs_add(&o->platforms, dflt);
 	/* An index of one says nothing more than its image (spec/cli-flags.md 10: accepted). */
 	if (index && *index && opts_bool(index, &wanted) < 0)
 		return err_set(e, ERR_USAGE, "invalid boolean value for multi-platform: '%s'", index);
 	if (o->platforms.n > 1)
 		return err_set(e, ERR_USAGE, "--platform names %zu platforms, but one is built at a time", o->platforms.n);
-	r->platform = o->platforms.n && *o->platforms.v[0] ? o->platforms.v[0] : dflt && *dflt ? dflt : NULL;
-	if (r->platform && platform_parse(slice_of(r->platform), &p, e) < 0)
-		return err_wrap(e, "failed to parse target platform '%s'", r->platform);
+	for (size_t i = 0; i < o->platforms.n; i++) {
+		const char *text = o->platforms.v[i];
+
+		if (!*text)
+			continue;
+		if (platform_parse(slice_of(text), &p, e) < 0)
+			return err_wrap(e, "failed to parse target platform '%s'", text);
+		strs_add(&r->platforms, platform_text(&p).s);
+	}
 	return 0;
 }
 

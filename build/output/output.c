@@ -325,14 +325,16 @@ static void annotate(struct image *im, const struct strs *list)
 	}
 }
 
-int output_run(struct app *a, const struct build_req *r, const struct output_spec *spec, struct image *im, int64_t epoch,
+int output_run(struct app *a, const struct build_req *r, const struct output_spec *spec, struct image *im, size_t n, int64_t epoch,
 	       struct output_done *ret, struct err **e)
 {
-	struct output_job j = { .app = a, .req = r, .spec = spec, .image = im, .epoch = epoch };
+	struct output_job j = { .app = a, .req = r, .spec = spec, .image = im, .n = n, .epoch = epoch };
 
 	*ret = (struct output_done){ 0 };
-	annotate(im, &r->annotations);
-	annotate(im, &spec->annotations);
+	for (size_t i = 0; i < n; i++) {
+		annotate(&im[i], &r->annotations);
+		annotate(&im[i], &spec->annotations);
+	}
 	int rc = normalised(spec->names.n ? &spec->names : &r->tags, &j.names, e);
 	if (rc == 0)
 		rc = of_type(spec->type)->run(&j, ret, e);

@@ -11,7 +11,8 @@ struct output_job {
 	struct app *app;
 	const struct build_req *req;
 	const struct output_spec *spec;
-	struct image *image;             /* layers[] is updated when blobs are made */
+	struct image *image;             /* one per platform; layers[] are updated when blobs are made */
+	size_t n;
 	struct strs names;               /* normalised */
 	int64_t epoch;                   /* SOURCE_DATE_EPOCH as resolved; INT64_MIN: none */
 };
@@ -35,6 +36,6 @@ int output_parse(const char *text, struct output_spec *ret, struct err **e);
 int output_annotation(const char *text, struct strs *to, struct err **e);
 /* What cannot work is told before the build: no name to push, a tar for a terminal, a form that cannot hold the compression. */
 int output_check(const struct build_req *r, struct err **e);
-/* Put the image there. epoch: see above. */
-int output_run(struct app *a, const struct build_req *r, const struct output_spec *spec, struct image *im, int64_t epoch,
+/* Put the images there, as an index if the request says so. epoch: see above. */
+int output_run(struct app *a, const struct build_req *r, const struct output_spec *spec, struct image *im, size_t n, int64_t epoch,
 	       struct output_done *ret, struct err **e);
