@@ -69,6 +69,31 @@ static int make_seed(struct box *b, struct err **e)
 	return 0;
 }
 
+static int root_attributes(struct box *b, int upper, struct err **e)
+{
+	const struct run_spec *s = b->spec;
+	uint32_t mode = s->root_mode, uid = s->root_uid, gid = s->root_gid;
+	struct owner own = { .any = false };
+	bool recorded = false;
+
+	owner_init(&own);
+	if (s->root_follows) {
+		AUTO(fd_closep) int top = at_open_store(b->store, b->stack[b->nstack - 1], O_RDONLY | O_DIRECTORY, 0, e);
+		struct stat st;
+
+		if (top < 0)
+			return -1;
+		if (fstat(top, &st) < 0)
+			return err_errno(e, ERR_HOST, errno, "cannot look at the root that lies below");
+		mode = st.st_mode;
+		if (owner_get(&own, top, &st, &uid, &gid, e) < 0)
+			return -1;
+	}
+	if (owner_set(&own, upper, -1, NULL, uid, gid, &recorded, e) < 0)
+		return -1;
+	return fchmod(upper, mode & 07777) < 0 ? err_errno(e, ERR_HOST, errno, "cannot set the mode of the new root") : 0;
+}
+
 /* Upper and work, the place of the root, and on it the tmpfs with our files. */
 static int make_dirs(struct box *b, struct err **e)
 {
@@ -78,8 +103,6 @@ static int make_dirs(struct box *b, struct err **e)
 	AUTO(mem_freep) char *root = mem_printf("%.*s/root", (int)(strrchr(s->snap, '/') - s->snap), s->snap);
 	AUTO(fd_closep) int upper = -1;
 	AUTO(fd_closep) int on = -1;
-	struct owner own = { .any = false };
-	bool recorded = false;
 
 	if (at_mkdirs(b->store, fs, 0700, e) < 0 || at_mkdirs(b->store, work, 0700, e) < 0 ||
 	    at_mkdirs(b->store, root, 0700, e) < 0 || make_seed(b, e) < 0)
@@ -87,11 +110,8 @@ static int make_dirs(struct box *b, struct err **e)
 	upper = at_open_store(b->store, fs, O_RDONLY | O_DIRECTORY, 0, e);
 	if (upper < 0)
 		return -1;
-	owner_init(&own);
-	if (owner_set(&own, upper, -1, NULL, s->root_uid, s->root_gid, &recorded, e) < 0)
+	if (root_attributes(b, upper, e) < 0)
 		return -1;
-	if (fchmod(upper, s->root_mode & 07777) < 0)
-		return err_errno(e, ERR_HOST, errno, "cannot set the mode of the new root");
 
 	b->at = mem_printf("%s/%s", s->store, root);
 	on = at_open_store(b->store, root, O_PATH | O_DIRECTORY, 0, e);

@@ -37,7 +37,8 @@ struct run_spec {
 	char **lower;                    /* store directories, bottom first */
 	size_t nlower;
 	char *snap;                      /* "tmp/<id>/<n>": fs/ (upper) and work/ are made below it */
-	uint32_t root_mode, root_uid, root_gid;  /* attributes of the new upper's root */
+	uint32_t root_mode, root_uid, root_gid;  /* attributes of the new upper's root; */
+	bool root_follows;               /* or those that the topmost lower has */
 	char **argv;
 	char **env;                      /* complete, "K=V" */
 	char *cwd;                       /* absolute; made when missing */

@@ -1,6 +1,7 @@
 /* build/op/run_spec.c - everything that a RUN reads: in its key, and in the description that its worker gets (spec/dockerfile.md 17.3). */
 #include "base/mem.h"
 #include "build/op/run.h"
+#include "build/sched.h"
 #include "build/trees.h"
 
 /* ---- key (17.3) */
@@ -83,15 +84,14 @@ int run_key(struct step *s, struct keyer *k, struct err **e)
 
 static void spec_root(struct step *s, struct run_spec *spec)
 {
-	struct step *done = s;
 	struct entry root;
 	struct view *v;
 	size_t layer;
 
-	while (done->parent && done->parent->state != STEP_DONE)
-		done = done->parent;
+	/* What lies right below may be frozen only: then its directory tells. */
+	spec->root_follows = !sched_parent_done(s);
 	spec->root_mode = 0755;
-	if (step_view(done, &v, NULL) < 0 || view_find(v, "", &root, &layer) != 0)
+	if (spec->root_follows || step_view(s, &v, NULL) < 0 || view_find(v, "", &root, &layer) != 0)
 		return;
 	spec->root_mode = root.mode;
 	spec->root_uid = root.uid;

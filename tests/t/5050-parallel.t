@@ -65,6 +65,11 @@ like "$out" '#[0-9]+ done [0-9.]+s 60.0 MB' "what was done is kept"
 status 1 "it fails again" "$KILN" build --progress=plain "$T/kept"
 is "$(grep -c ' cached$' <<<"$out")" 1 "the one before was not run again"
 
+# A step that starts while the one before is packed sees what that one made of the root directory.
+printf 'FROM busybox:1.35\nRUN head -c 60000000 /dev/urandom >/big; chmod 711 /; chown 5:6 /\nRUN stat -c "%%a %%u:%%g" /\n' | dockerfile root
+built "the root changes while a step starts" root
+is "$(said)" "711 5:6" "the next one sees it"
+
 # Many: a ladder of twelve stages, all of them used.
 {
     for i in $(seq 12); do
