@@ -91,12 +91,23 @@ static int check_record(void *arg, const char *path, const char *name, const str
 	return rc == 0 ? 0 : bad(c, path, "step record is damaged, or not known to have survived a crash", e);
 }
 
-/* A name depends on its config; layers may be elsewhere (spec/oci.md 7.7: keep-blobs). */
+/* 1: the blob is not there. */
+static int lacks(struct check *c, const struct digest *d, struct err **e)
+{
+	AUTO(fd_closep) int fd = -1;
+	char path[80];
+
+	store_blob_path(d, path);
+	int rc = at_try_store(c->s->fd, path, O_PATH, &fd, e);
+	return rc < 0 ? -1 : rc != 0;
+}
+
+/* A name depends on its configs and its index; layers may be elsewhere (spec/oci.md 7.7: keep-blobs). */
 static int check_name(void *arg, const char *path, const char *name, const struct stat *st, struct err **e)
 {
 	struct check *c = arg;
 	AUTO(name_record_clear) struct name_record r = { 0 };
-	char config[80];
+	const struct name_record *im;
 
 	c->r->objects++;
 	int rc = name_read(c->s, path, &r, e);
@@ -104,13 +115,19 @@ static int check_name(void *arg, const char *path, const char *name, const struc
 		return -1;
 	if (rc == NAMES_MISS)
 		return bad(c, path, "name is damaged", e);
-	AUTO(fd_closep) int fd = -1;
-	store_blob_path(&r.config, config);
-	rc = at_try_store(c->s->fd, config, O_PATH, &fd, e);
-	if (rc < 0)
-		return -1;
-	AUTO(mem_freep) char *what = mem_printf("image '%s' lacks its config %s", r.name, digest_text(&r.config).s);
-	return rc == 0 ? 0 : bad(c, path, what, e);
+	if (!digest_zero(&r.index) && (rc = lacks(c, &r.index, e)) != 0) {
+		AUTO(mem_freep) char *what = mem_printf("image '%s' lacks its index %s", r.name, digest_text(&r.index).s);
+
+		return rc < 0 ? -1 : bad(c, path, what, e);
+	}
+	for (size_t i = 0; (im = name_image(&r, i)); i++) {
+		AUTO(mem_freep) char *what = mem_printf("image '%s' lacks its config %s", r.name, digest_text(&im->config).s);
+
+		rc = lacks(c, &im->config, e);
+		if (rc != 0)
+			return rc < 0 ? -1 : bad(c, path, what, e);
+	}
+	return 0;
 }
 
 static int check_listing(void *arg, const char *path, const char *name, const struct stat *st, struct err **e)

@@ -155,9 +155,9 @@ static int row_images(struct du *d, struct err **e)
 	if (names_list(d->s, &r, &n, NULL, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
-		struct du_row *row = add(d, digest_text(&r[i].config).s, r[i].size, NULL);
+		struct du_row *row = add(d, digest_text(name_id(&r[i])).s, name_size(&r[i]), NULL);
 
-		use(row, &d->w.blobs, &r[i].config);
+		use(row, &d->w.blobs, name_id(&r[i]));
 		row->in_use = true;
 		row->used = r[i].created;
 		snprintf(row->note, sizeof(row->note), "%s", r[i].name);

@@ -60,6 +60,16 @@ static void hold(struct marks *m, const struct digest *d, bool by_name)
 	at->names += by_name;
 }
 
+static void from_image(struct wanted *w, const struct name_record *im)
+{
+	hold(&w->blobs, &im->config, true);
+	hold(&w->blobs, &im->manifest, true);
+	for (size_t i = 0; i < im->nlayer; i++) {
+		hold(&w->blobs, &im->layer[i].blob, true);
+		hold(&w->diffs, &im->layer[i].diff, true);
+	}
+}
+
 static int from_names(struct store *s, struct wanted *w, struct err **e)
 {
 	struct name_record *r = NULL;
@@ -70,12 +80,10 @@ static int from_names(struct store *s, struct wanted *w, struct err **e)
 	for (size_t i = 0; i < n; i++) {
 		if (w->tagged_only && name_untagged(r[i].name))
 			continue;
-		hold(&w->blobs, &r[i].config, true);
-		hold(&w->blobs, &r[i].manifest, true);
-		for (size_t j = 0; j < r[i].nlayer; j++) {
-			hold(&w->blobs, &r[i].layer[j].blob, true);
-			hold(&w->diffs, &r[i].layer[j].diff, true);
-		}
+		hold(&w->blobs, &r[i].index, true);
+		const struct name_record *im;
+		for (size_t k = 0; (im = name_image(&r[i], k)); k++)
+			from_image(w, im);
 	}
 	names_list_free(r, n);
 	return 0;

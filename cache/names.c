@@ -2,6 +2,8 @@
  *
  *   refs/<2 hex>/<sha256 of the name>.json   sealed: name, config, manifest, platform, source, repo_digest, created,
  *                                            size, layers: [{diff, blob, size, media_type}]
+ *                                            of several platforms also: index, more: [{config, manifest, platform,
+ *                                            created, size, layers}]
  * Written with fsync after the store's sync, so that a durable name has durable content (I3).
  */
 #include "cache/names.h"
@@ -19,8 +21,28 @@ bool name_untagged(const char *name)
 	return strncmp(name, "sha256:", 7) == 0;
 }
 
+const struct digest *name_id(const struct name_record *r)
+{
+	return digest_zero(&r->index) ? &r->config : &r->index;
+}
+
+const struct name_record *name_image(const struct name_record *r, size_t i)
+{
+	return i == 0 ? r : i <= r->nmore ? &r->more[i - 1] : NULL;
+}
+
+uint64_t name_size(const struct name_record *r)
+{
+	uint64_t sum = r->size;
+
+	for (size_t i = 0; i < r->nmore; i++)
+		sum += r->more[i].size;
+	return sum;
+}
+
 void name_record_clear(struct name_record *r)
 {
+	names_list_free(r->more, r->nmore);
 	free(r->name);
 	free(r->platform);
 	free(r->source);
@@ -45,16 +67,14 @@ static void set_text(struct jval *obj, const char *name, const char *s)
 		jval_set_str(obj, name, s);
 }
 
-static struct jval *body(const struct name_record *r)
+/* What concerns one image. */
+static void set_image(struct jval *v, const struct name_record *r)
 {
-	struct jval *v = jval_obj(), *layers = jval_arr();
+	struct jval *layers = jval_arr();
 
-	jval_set_str(v, "name", r->name);
 	jval_set_digest(v, "config", &r->config);
 	jval_set_digest(v, "manifest", &r->manifest);
 	set_text(v, "platform", r->platform);
-	set_text(v, "source", r->source);
-	set_text(v, "repo_digest", r->repo_digest);
 	jval_set_int(v, "created", r->created);
 	jval_set_int(v, "size", (int64_t)r->size);
 	for (size_t i = 0; i < r->nlayer; i++) {
@@ -67,6 +87,25 @@ static struct jval *body(const struct name_record *r)
 		jval_add(layers, l);
 	}
 	jval_set(v, "layers", layers);
+}
+
+static struct jval *body(const struct name_record *r)
+{
+	struct jval *v = jval_obj(), *more = r->nmore ? jval_arr() : NULL;
+
+	jval_set_str(v, "name", r->name);
+	set_image(v, r);
+	set_text(v, "source", r->source);
+	set_text(v, "repo_digest", r->repo_digest);
+	jval_set_digest(v, "index", &r->index);
+	for (size_t i = 0; i < r->nmore; i++) {
+		struct jval *one = jval_obj();
+
+		set_image(one, &r->more[i]);
+		jval_add(more, one);
+	}
+	if (more)
+		jval_set(v, "more", more);
 	return v;
 }
 
@@ -92,16 +131,14 @@ static bool get_layer(const struct jval *v, struct name_layer *l)
 	return true;
 }
 
-static bool parse(const struct jval *v, struct name_record *r)
+static bool get_image(const struct jval *v, struct name_record *r)
 {
 	struct jval *layers = NULL;
 	int64_t size = 0;
 
-	if (!get_text(v, "name", &r->name) || !r->name || !jval_get_digest(v, "config", &r->config) ||
-	    !jval_get_digest(v, "manifest", &r->manifest) || !get_text(v, "platform", &r->platform) ||
-	    !get_text(v, "source", &r->source) || !get_text(v, "repo_digest", &r->repo_digest) ||
-	    jval_get_int(v, "created", &r->created, NULL) < 0 || jval_get_int(v, "size", &size, NULL) < 0 ||
-	    jval_get_arr(v, "layers", &layers, NULL) < 0)
+	if (!jval_get_digest(v, "config", &r->config) || !jval_get_digest(v, "manifest", &r->manifest) ||
+	    !get_text(v, "platform", &r->platform) || jval_get_int(v, "created", &r->created, NULL) < 0 ||
+	    jval_get_int(v, "size", &size, NULL) < 0 || jval_get_arr(v, "layers", &layers, NULL) < 0)
 		return false;
 	r->size = (uint64_t)size;
 	r->nlayer = jval_len(layers);
@@ -109,6 +146,24 @@ static bool parse(const struct jval *v, struct name_record *r)
 	for (size_t i = 0; i < r->nlayer; i++)
 		if (!get_layer(jval_at(layers, i), &r->layer[i]))
 			return false;
+	return true;
+}
+
+static bool parse(const struct jval *v, struct name_record *r)
+{
+	struct jval *more = NULL;
+
+	if (!get_text(v, "name", &r->name) || !r->name || !get_image(v, r) || !get_text(v, "source", &r->source) ||
+	    !get_text(v, "repo_digest", &r->repo_digest) || !jval_get_digest(v, "index", &r->index) ||
+	    jval_get_arr(v, "more", &more, NULL) < 0)
+		return false;
+	r->nmore = jval_len(more);
+	r->more = mem_array(r->nmore + 1, sizeof(*r->more));
+	for (size_t i = 0; i < r->nmore; i++) {
+		r->more[i].name = mem_str(r->name);
+		if (!get_image(jval_at(more, i), &r->more[i]))
+			return false;
+	}
 	return true;
 }
 

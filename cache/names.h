@@ -1,7 +1,8 @@
 /* cache/names.h - image names: one file per name, written after everything it names is durable (spec/oci.md 7.3, T5).
  *
  * Data:   refs/<2 hex>/<sha256 of the name>.json: name, config digest, manifest digest (when one exists), layers with what
- *         is known of each, created; plus a checksum. It lists all it keeps, so gc parses nothing else.
+ *         is known of each, created; plus a checksum. It lists all it keeps, so gc parses nothing else. A name of several platforms
+ *         lists an image for each.
  */
 #pragma once
 #include "cache/store.h"
@@ -15,7 +16,7 @@ struct name_layer {
 	char media_type[96];             /* of the blob, as in the manifest */
 };
 struct name_record {
-	char *name;                      /* normalised reference, or "sha256:<config>" for an untagged image */
+	char *name;                      /* normalised reference, or "sha256:<id>" for an untagged image */
 	struct digest config;
 	struct digest manifest;          /* zero: none yet */
 	char *platform;                  /* "linux/amd64" */
@@ -25,7 +26,15 @@ struct name_record {
 	uint64_t size;                   /* uncompressed bytes of all layers */
 	struct name_layer *layer;
 	size_t nlayer;
+	struct digest index;             /* of all its images; zero: there is none, or some of what it lists are not here */
+	struct name_record *more;        /* images for further platforms: of these only what concerns one image is kept */
+	size_t nmore;
 };
+/* What the name stands for: the index, or the config of its image. */
+const struct digest *name_id(const struct name_record *r);
+uint64_t name_size(const struct name_record *r);         /* of all images */
+/* The images in order, the record itself first; NULL: no more. */
+const struct name_record *name_image(const struct name_record *r, size_t i);
 /* Has it no name but its id? */
 bool name_untagged(const char *name);
 void name_record_clear(struct name_record *r);

@@ -72,11 +72,23 @@ int main(void)
 	ok(inode(s, path) != before, "a changed one is");
 
 	struct name_record c = example("docker.io/library/a:1");
+	c.index = tmpstore_digest("index");
+	c.more = mem_array(1, sizeof(*c.more));
+	c.more[c.nmore++] = example("other");
+	c.more[0].config = tmpstore_digest("config of the other platform");
+	mem_freep(&c.more[0].platform);
+	c.more[0].platform = mem_str("linux/arm64");
 	names_put(s, &c, NULL);
+	const struct digest c_index = c.index, c_other = c.more[0].config;
 	name_record_clear(&c);
 	ok(names_list(s, &list, &n, &bad, NULL) == 0 && n == 2 && bad == 0 &&
 		   strcmp(list[0].name, "docker.io/library/a:1") == 0,
 	   "the list is sorted by name");
+	ok(digest_equal(name_id(&list[0]), &c_index) && digest_equal(name_id(&list[1]), &list[1].config),
+	   "an index is what its name stands for, as the config is of one image");
+	ok(list[0].nmore == 1 && digest_equal(&name_image(&list[0], 1)->config, &c_other) && name_image(&list[0], 1)->nlayer == 2 &&
+		   strcmp(name_image(&list[0], 1)->platform, "linux/arm64") == 0 && !name_image(&list[0], 2) && name_size(&list[0]) == 2 * 12345,
+	   "images of several platforms come back with their layers");
 	names_list_free(list, n);
 
 	/* A file under the name of another image: somebody copied it. */
