@@ -142,32 +142,43 @@ size_t slice_utf8(struct slice a, uint32_t *ret)
 	return n;
 }
 
+static bool same_letter(char a, char b, bool nocase)
+{
+	return nocase ? lower(a) == lower(b) : a == b;
+}
+
+/* Only the diagonals that can end below the limit are walked, and only while one of them is below it. */
 unsigned slice_distance(struct slice a, struct slice b, bool nocase)
 {
-	unsigned row[DISTANCE_WORD + 1];
+	enum { SIDE = DISTANCE_MAX - 1, WIDTH = 2 * SIDE + 1 };
 	size_t gap = a.n > b.n ? a.n - b.n : b.n - a.n;
+	unsigned row[WIDTH + 1], least = 0;
 
 	if (gap >= DISTANCE_MAX || a.n > DISTANCE_WORD || b.n > DISTANCE_WORD)
 		return slice_equal(a, b) ? 0 : DISTANCE_MAX;
+	while (a.n && b.n && same_letter(*a.p, *b.p, nocase)) {
+		a = slice_skip(a, 1);
+		b = slice_skip(b, 1);
+	}
 
-	for (size_t j = 0; j <= b.n; j++)
-		row[j] = (unsigned)j;
-	for (size_t i = 1; i <= a.n; i++) {
-		unsigned diagonal = row[0];
+	/* row[k]: the first i letters of a against the first i + k - SIDE of b. */
+	for (unsigned k = 0; k <= WIDTH; k++)
+		row[k] = k < SIDE || k == WIDTH ? DISTANCE_MAX : k - SIDE;
+	for (size_t i = 1; i <= a.n && least < DISTANCE_MAX; i++) {
+		unsigned left = least = DISTANCE_MAX;
 
-		row[0] = (unsigned)i;
-		for (size_t j = 1; j <= b.n; j++) {
-			char x = a.p[i - 1], y = b.p[j - 1];
-			bool same = nocase ? lower(x) == lower(y) : x == y;
-			unsigned best = diagonal + (same ? 0 : 1);
+		for (size_t k = 0; k < WIDTH; k++) {
+			size_t j = i + k;
+			unsigned best = DISTANCE_MAX;
 
-			diagonal = row[j];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			row[j] = best;
+			if (j >= SIDE && j - SIDE <= b.n) {
+				best = j == SIDE ? (unsigned)i : row[k] + !same_letter(a.p[i - 1], b.p[j - SIDE - 1], nocase);
+				best = row[k + 1] + 1 < best ? row[k + 1] + 1 : best;
+				best = left + 1 < best ? left + 1 : best;
+			}
+			row[k] = left = best;
+			least = best < least ? best : least;
 		}
 	}
-	return row[b.n] < DISTANCE_MAX ? row[b.n] : DISTANCE_MAX;
+	return least < DISTANCE_MAX && row[b.n + SIDE - a.n] < DISTANCE_MAX ? row[b.n + SIDE - a.n] : DISTANCE_MAX;
 }

@@ -107,7 +107,7 @@ static void global_seen(void *arg, struct slice name, bool found)
 
 	if (found || !g->from || is_global(g->p->file, name))
 		return;
-	const char *near = vars_near(&g->p->global, name);
+	const char *near = vars_near(&g->p->global, name, &g->p->lint.compared);
 	lint_report(&g->p->lint, LINT_UndefinedArgInFrom, g->in, g->at, "FROM argument '%.*s' is not declared%s%s%s", SLICE_F(name),
 		    near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
 }
@@ -165,7 +165,7 @@ static void stage_seen(void *arg, struct slice name, bool found)
 
 	if (found || ev->stage->hidden || l->in->id == INSTR_EXPOSE || vars_find(&ev->arg, name))
 		return;
-	const char *near = vars_near(&ev->var, name);
+	const char *near = vars_near(&ev->var, name, &ev->plan->lint.compared);
 	lint_report(&ev->plan->lint, LINT_UndefinedVar, l->in, l->at, "usage of undefined variable '$%.*s'%s%s%s", SLICE_F(name),
 		    near ? " (did you mean $" : "", near ? near : "", near ? "?)" : "");
 }

@@ -90,7 +90,7 @@ static void meant_seen(void *arg, struct slice name, bool found)
 	struct meant *m = arg;
 
 	if (!found && !m->near)
-		m->near = vars_near(&m->p->global, name);
+		m->near = vars_near(&m->p->global, name, &m->p->lint.compared);
 }
 
 const char *lint_meant(struct plan *p, const char *text)

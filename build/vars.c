@@ -98,11 +98,17 @@ void vars_clear(struct vars *s)
 	*s = (struct vars){ 0 };
 }
 
-const char *vars_near(const struct vars *s, struct slice name)
-{
-	const char **names = mem_array(s->n + 1, sizeof(*names));
-	size_t n = 0;
+enum { NEAR_LETTERS = 1 << 26 };
 
+const char *vars_near(const struct vars *s, struct slice name, size_t *compared)
+{
+	size_t n = 0, letters = 0;
+
+	if (ckd_mul(&letters, s->n, name.n) || letters > NEAR_LETTERS - *compared)
+		return NULL;
+	*compared += letters;
+
+	const char **names = mem_array(s->n + 1, elem_size(names));
 	for (size_t i = 0; i < s->n; i++)
 		if (s->v[i].key)
 			names[n++] = s->v[i].key;

@@ -34,6 +34,7 @@ struct lint {
 	bool skip[LINT_COUNT], on[LINT_COUNT];      /* on: experimental ones that were enabled */
 	struct lint_finding *found;
 	size_t nfound, cap;
+	size_t compared;                            /* letters, for "did you mean" */
 };
 /* config: the check directive's or build argument's value, NULL for none (15.1). */
 int lint_init(struct lint *l, const char *config, struct err **e);

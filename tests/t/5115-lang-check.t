@@ -252,6 +252,12 @@ python3 -c 'for i in range(45000): print(f"ARG G{i}=$G{i - 1}")
 print("FROM scratch")
 for i in range(45000): print(f"ARG A{i}=1 G{i}")' >"$T/args/Dockerfile"
 is "$(timeout 20 "$KILN" build --call=outline "$T/args" 2>&1 </dev/null | wc -l)" 90002 "16.2 very many arguments are listed in no time"
+mkdir -p "$T/near"
+awk 'BEGIN { print "FROM scratch"; for (i = 0; i < 8000; i++) print "ENV some_variable_with_a_long_name_" i "_=x"
+    for (i = 0; i < 8000; i++) print "LABEL l=$same_variable_with_a_long_name_" i }' >"$T/near/Dockerfile"
+status 1 "15.2, 19.1 very many unknown variables that look like very many known ones" timeout 20 "$KILN" build --check "$T/near"
+like "$out" "some_variable_with_a_long_name_0_?" "19.1 the first of them are told what they were meant to be"
+is "$(grep -c "usage of undefined variable '.same_variable" <<<"$out")" 8000 "15.2 all of them are found"
 status 0 "16.2 as text" "$KILN" build --call=outline --target build "$T/outline"
 like "$out" '^TARGET: +build' "16.2 header"
 like "$out" '^BUILD ARG +VALUE +DESCRIPTION' "16.2 a table"

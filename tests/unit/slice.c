@@ -43,6 +43,8 @@ static void distances(void)
 		{ "WORKDIR", "WORKDIR", false, 0 }, { "WROKDIR", "WORKDIR", false, 2 }, { "workdi", "WORKDIR", true, 1 },
 		{ "run", "RUN", false, 3 },         { "", "ab", false, 2 },             { "abcdef", "uvwxyz", false, 3 },
 		{ "kitten", "sitting", false, 3 },  { "", "", false, 0 },               { "a", "abcdefgh", false, 3 },
+		{ "xabc", "abcy", false, 2 },       { "ab", "ba", false, 2 },           { "abcd", "bcd", false, 1 },
+		{ "abc", "cab", false, 2 },         { "aabbcc", "abcc", false, 2 },     { "abcdef", "bcdefab", false, 3 },
 	};
 
 	for (size_t i = 0; i < countof(cases); i++)
