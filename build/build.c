@@ -73,6 +73,8 @@ static int parse(struct app *a, const struct build_req *r, const struct context 
 
 void plan_findings(struct plan *p)
 {
+	if (p->which)
+		return;
 	for (; p->told < p->lint.nfound; p->told++) {
 		const struct lint_finding *f = &p->lint.found[p->told];
 		AUTO(buf_freep) struct buf excerpt = BUF_MAX(64 << 10);
@@ -119,22 +121,48 @@ static void plans_clear(struct plans *all)
 	free(all->p);
 }
 
+/* What fails for the first platform would for all, most of the time; of another one it is said. */
+static int for_platform(const struct build_req *r, size_t i, struct err **e)
+{
+	return i ? err_wrap(e, "cannot build for %s", r->platforms.v[i]) : -1;
+}
+
+/* Which stages nobody needs, for any platform, and which arguments. */
+static void tell_unused(const struct plans *all)
+{
+	struct plan *p = all->p[0];
+
+	for (size_t i = 0; i < p->nstage && !p->error; i++) {
+		bool needed = false;
+
+		for (size_t k = 0; k < all->n; k++)
+			needed |= all->p[k]->stage[i].needed;
+		if (!needed)
+			report_note(p->app->report, REPORT_NOTE, "stage '%s' is skipped: '%s' does not need it", p->stage[i].title,
+				    p->target->title);
+	}
+	lint_build_args(p);
+}
+
 static int execute(struct app *a, struct plans *all, struct build_done *ret, struct err **e)
 {
 	const struct build_req *r = all->p[0]->req;
 	AUTO(sender_freep) struct sender *sender = sender_new(a, r);
 
 	plan_findings(all->p[0]);
+	for (size_t i = 0; i < all->n; i++)
+		if (plan_violations(all->p[i], e) < 0)
+			return for_platform(r, i, e);
 	for (size_t i = 0; i < all->n; i++) {
 		all->p[i]->sender = sender;
-		if (plan_violations(all->p[i], e) < 0 || sched_run(all->p[i], e) < 0)
+		if (sched_run(all->p[i], e) < 0)
 			return -1;
 		if (a->interrupted)
 			return err_set(e, ERR_HOST, "interrupted");
 	}
 	for (size_t i = 0; i < all->n; i++)
 		if (result_image(all->p[i], &all->image[i], e) < 0)
-			return -1;
+			return for_platform(r, i, e);
 	if (sender_wait(sender, e) < 0)
 		return -1;
 	return result_outputs(all->p, all->image, all->n, ret, e);
@@ -153,12 +181,14 @@ int build_run(struct app *a, const struct build_req *r, struct build_done *ret, 
 		return 0;
 	if (check_frontend(r, f->source, e) < 0)
 		return -1;
-	size_t n = r->platforms.n ? r->platforms.n : 1;
+	/* A question about the file is answered for the first platform. */
+	size_t n = r->platforms.n && strcmp(r->call, "build") == 0 ? r->platforms.n : 1;
 	all.p = mem_array(n, elem_size(all.p));
 	all.image = mem_array(n, sizeof(*all.image));
 	for (; all.n < n; all.n++)
-		if (plan_make(a, r, f, c, all.n, &all.p[all.n], e) < 0)
-			return -1;
+		if (plan_make(a, r, f, c, all.p, all.n, e) < 0)
+			return for_platform(r, all.n, e);
+	tell_unused(&all);
 	if (!all.p[0]->check_only || strcmp(r->call, "check") == 0)
 		lint_context(all.p[0]);
 	return all.p[0]->check_only ? call_run(all.p[0], ret, e) : execute(a, &all, ret, e);

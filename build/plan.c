@@ -97,6 +97,18 @@ static int remote_image(struct plan *p, const char *name, const struct platform 
 	return rc < 0 ? named_near(p, name, e) : rc;
 }
 
+static struct base_image *base_find(const struct plan *p, const char *key)
+{
+	for (size_t k = 0; k <= p->which; k++) {
+		const struct plan *q = k < p->which ? p->all[k] : p;
+
+		for (size_t i = 0; i < q->nbase; i++)
+			if (strcmp(q->base[i]->name, key) == 0)
+				return q->base[i];
+	}
+	return NULL;
+}
+
 int plan_image(struct plan *p, const char *name, const struct platform *pf, bool layers, struct base_image **ret, struct err **e)
 {
 	const char *spec = plan_named_context(p, name, pf);
@@ -113,12 +125,9 @@ int plan_image(struct plan *p, const char *name, const struct platform *pf, bool
 	else if (spec && strncmp(spec, "container-image://", 18) == 0)
 		real = spec + 18;
 	AUTO(mem_freep) char *key = mem_printf("%s %s", spec ? spec : name, platform_text(pf).s);
-	for (size_t i = 0; i < p->nbase; i++) {
-		if (strcmp(p->base[i]->name, key) == 0) {
-			*ret = p->base[i];
-			return 0;
-		}
-	}
+	*ret = base_find(p, key);
+	if (*ret)
+		return 0;
 	b = arena_alloc(&p->arena, sizeof(*b));
 	if (spec && strncmp(spec, "oci-layout://", 13) == 0)
 		rc = layout_image(p, spec, pf, b, e);
@@ -375,15 +384,6 @@ static int plan_table(struct plan *p, struct err **e)
 	return resolve_needed(p, e);
 }
 
-static void tell_skipped(struct plan *p)
-{
-	for (size_t i = 0; i < p->nstage; i++) {
-		if (!p->stage[i].needed)
-			report_note(p->app->report, REPORT_NOTE, "stage '%s' is skipped: '%s' does not need it", p->stage[i].title,
-				    p->target->title);
-	}
-}
-
 static int plan_all(struct plan *p, struct err **e)
 {
 	if (plan_table(p, e) < 0)
@@ -414,7 +414,7 @@ int plan_lint(const struct build_req *r, const struct source *s, struct lint *re
 	return diag_place_lines(e, s, line, line);
 }
 
-int plan_make(struct app *a, const struct build_req *r, struct file *f, struct context *c, size_t which, struct plan **ret, struct err **e)
+int plan_make(struct app *a, const struct build_req *r, struct file *f, struct context *c, struct plan **all, size_t which, struct err **e)
 {
 	AUTO(plan_freep) struct plan *p = mem_zalloc(sizeof(*p));
 
@@ -422,6 +422,7 @@ int plan_make(struct app *a, const struct build_req *r, struct file *f, struct c
 	p->req = r;
 	p->file = f;
 	p->context = c;
+	p->all = all;
 	p->which = which;
 	p->check_only = r->call && strcmp(r->call, "build") != 0;
 	if (plan_lint(p->req, f->source, &p->lint, e) < 0)
@@ -436,12 +437,9 @@ int plan_make(struct app *a, const struct build_req *r, struct file *f, struct c
 			*e = take(&p->error);
 		return -1;
 	}
-	if (!p->error) {
+	if (!p->error)
 		plan_titles(p);
-		tell_skipped(p);
-	}
-	lint_build_args(p);
-	*ret = take(&p);
+	all[which] = take(&p);
 	return 0;
 }
 

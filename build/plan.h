@@ -56,6 +56,7 @@ struct plan {
 	struct context **named;          /* named contexts that were opened */
 	size_t nnamed, namedcap;
 	struct platform build_platform, target_platform;
+	struct plan *const *all;         /* the plans of the request, borrowed: up to this one they are made */
 	size_t which;                    /* the request's platform that it is for; the findings of the first are told */
 	struct vars global;              /* global scope */
 	struct pstage *stage;
@@ -76,12 +77,12 @@ struct plan {
 	struct err *error;               /* --check: what stopped the evaluation; a part of the answer (16.1) */
 	bool check_only;                 /* --check and friends: all stages, nothing pulled but configs */
 };
-/* which: of the request's platforms. */
-int plan_make(struct app *a, const struct build_req *r, struct file *f, struct context *c, size_t which, struct plan **ret, struct err **e);
+/* all[which], for that of the request's platforms; those before it share with it what they have opened. */
+int plan_make(struct app *a, const struct build_req *r, struct file *f, struct context *c, struct plan **all, size_t which, struct err **e);
 void plan_free(struct plan *p);
 void plan_freep(struct plan **p);
 
-/* The base a name means (build context, stored or remote image), resolved once per plan. */
+/* The base a name means (build context, stored or remote image), resolved once for all plans. */
 int plan_image(struct plan *p, const char *name, const struct platform *pf, bool layers, struct base_image **ret, struct err **e);
 int plan_image_name(const char *name, struct err **e);                                 /* is it well-formed? */
 struct pstage *plan_stage(const struct plan *p, const char *name, size_t before);      /* latest of that name with index < before */
@@ -142,7 +143,7 @@ int graph_edges_of(struct pstage *ps, const struct instr *in, struct err **e);
 void graph_reach(struct plan *p);
 int graph_cycles(struct plan *p, struct err **e);
 
-/* build/build.c: what was found since the last call, to the user. */
+/* build/build.c: what was found since the last call, to the user; of the first platform only (15.1). */
 void plan_findings(struct plan *p);
 /* Rules that fired although the file asks for errors (15.1). */
 int plan_violations(struct plan *p, struct err **e);

@@ -279,6 +279,8 @@ int step_wrap_at(struct step *s, struct span at, struct err **e)
 	/* A hidden stage copies for an instruction of another kind. */
 	if (s->stage->hidden)
 		err_wrap(e, "%s", s->in->spelling);
+	else if (s->plan->req->platforms.n > 1)
+		err_wrap(e, "%s %.200s (for %s)", instr_table[s->in->id].word, s->in->text, platform_text(&s->plan->target_platform).s);
 	else
 		err_wrap(e, "%s %.200s", instr_table[s->in->id].word, s->in->text);
 	return diag_place(e, s->plan->file->source, at);

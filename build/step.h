@@ -102,7 +102,7 @@ struct step {
 	struct plan *plan;
 	struct pstage *stage;
 	struct step *parent;             /* the step below in the chain; NULL: the stage's base */
-	const char *title;
+	const char *title, *goal;        /* goal: "->arm64", what another platform is compiled for here; "" */
 	const char *cwd, *user;          /* state before the instruction */
 	void *data;
 	struct tree_ref **reads;

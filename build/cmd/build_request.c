@@ -96,43 +96,73 @@ static int contexts(struct build_opts *o, struct build_req *r, struct err **e)
 	return 0;
 }
 
+/* Each of them once (spec/oci.md 4.5 rule 4); "" is none. */
+static int platform_add(struct build_req *r, struct slice text, struct err **e)
+{
+	struct platform p;
+
+	if (text.n == 0)
+		return 0;
+	if (platform_parse(text, &p, e) < 0)
+		return err_wrap(e, "failed to parse target platform '%.*s'", SLICE_F(text));
+	const struct platform_text t = platform_text(&p);
+	for (size_t i = 0; i < r->platforms.n; i++) {
+		if (strcmp(r->platforms.v[i], t.s) == 0) {
+			err_set(e, ERR_USAGE, "the platform %s is asked for twice", t.s);
+			return err_hint(e, "name each platform once");
+		}
+	}
+	strs_add(&r->platforms, t.s);
+	return 0;
+}
+
 /* --os, --arch and --variant: what is not given is the host's. */
-static void platform_parts(struct build_opts *o)
+static int platform_parts(const struct build_opts *o, struct build_req *r, struct err **e)
 {
 	struct platform host;
 
 	if (!o->os && !o->arch && !o->variant)
-		return;
+		return 0;
+	if (r->platforms.n)
+		return err_set(e, ERR_USAGE, "--platform names the platform already, so --os, --arch and --variant cannot");
 	platform_host(&host);
 	AUTO(mem_freep) char *text = mem_printf("%s/%s%s%s", o->os ? o->os : host.os, o->arch ? o->arch : host.arch, o->variant ? "/" : "",
 						o->variant ? o->variant : "");
-	strs_add(&o->platforms, text);
+	return platform_add(r, slice_of(text), e);
 }
 
-static int platform(struct build_opts *o, struct build_req *r, struct err **e)
+/* An index is what several platforms give, and what one gives when it is asked for (spec/dockerfile.md 4.6). */
+static int platform_index(struct build_req *r, struct err **e)
 {
-	const char *dflt = getenv("DOCKER_DEFAULT_PLATFORM"), *index = plan_arg(r, "BUILDKIT_MULTI_PLATFORM");
-	struct platform p;
-	bool wanted;
+	const char *text = plan_arg(r, "BUILDKIT_MULTI_PLATFORM");
+	bool wanted = r->platforms.n > 1;
 
-	platform_parts(o);
-	if (o->platforms.n == 0 && dflt && *dflt)
-		strs_add(&o->platforms, dflt);
-	/* An index of one says nothing more than its image (spec/cli-flags.md 10: accepted). */
-	if (index && *index && opts_bool(index, &wanted) < 0)
-		return err_set(e, ERR_USAGE, "invalid boolean value for multi-platform: '%s'", index);
-	if (o->platforms.n > 1)
-		return err_set(e, ERR_USAGE, "--platform names %zu platforms, but one is built at a time", o->platforms.n);
-	for (size_t i = 0; i < o->platforms.n; i++) {
-		const char *text = o->platforms.v[i];
-
-		if (!*text)
-			continue;
-		if (platform_parse(slice_of(text), &p, e) < 0)
-			return err_wrap(e, "failed to parse target platform '%s'", text);
-		strs_add(&r->platforms, platform_text(&p).s);
+	if (text && *text && opts_bool(text, &wanted) < 0)
+		return err_set(e, ERR_USAGE, "invalid boolean value for multi-platform: '%s'", text);
+	if (r->platforms.n > 1 && !wanted) {
+		err_set(e, ERR_USAGE, "conflicting config: %zu platforms give an index, which BUILDKIT_MULTI_PLATFORM=%s forbids", r->platforms.n, text);
+		return err_hint(e, "leave it out, or build each platform on its own");
 	}
+	r->index = wanted;
 	return 0;
+}
+
+static int platform(const struct build_opts *o, struct build_req *r, struct err **e)
+{
+	const char *dflt = getenv("DOCKER_DEFAULT_PLATFORM");
+	struct slice one = SLICE_NONE, rest = slice_of(dflt);
+
+	for (size_t i = 0; i < o->platforms.n; i++)
+		if (platform_add(r, slice_of(o->platforms.v[i]), e) < 0)
+			return -1;
+	if (platform_parts(o, r, e) < 0)
+		return -1;
+	for (bool more = r->platforms.n == 0; more;) {
+		more = slice_cut(rest, ',', &one, &rest);
+		if (platform_add(r, one, e) < 0)
+			return err_wrap(e, "cannot use DOCKER_DEFAULT_PLATFORM");
+	}
+	return platform_index(r, e);
 }
 
 /* "check,format=json|sarif,ignorestatus=true"; lint is check. */

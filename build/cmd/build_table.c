@@ -21,7 +21,7 @@ const struct opt_row build_table[] = {
 	{ 0, "build-arg", "NAME[=VALUE]", "value of an ARG; may be repeated", OPT_LIST, AT(build_args), NULL },
 	{ 0, "build-arg-file", "FILE", "read NAME=VALUE lines of build arguments from FILE", OPT_LIST, AT(build_arg_files), NULL },
 	{ 0, "target", "STAGE", "stop after STAGE", OPT_TEXT, AT(target), NULL },
-	{ 0, "platform", "OS/ARCH[/VARIANT]", "platform of the result", OPT_CSV, AT(platforms), NULL },
+	{ 0, "platform", "OS/ARCH[/VARIANT]", "platform of the result; several, by commas or repeated, give an index", OPT_CSV, AT(platforms), NULL },
 	{ 0, "call", "build|check|outline|targets", "inspect the Dockerfile instead of building", OPT_TEXT, AT(call), NULL },
 	{ 0, "check", NULL, "report mistakes without building", OPT_ALIAS, 0, "call=check" },
 	{ 0, "print", "METHOD", NULL, OPT_ALIAS, 0, "call" },
