@@ -328,10 +328,14 @@ static int from_stage(struct eval *ev, const struct instr *in, struct pstage *to
 
 int eval_named(struct plan *p, const char *name, const char *spec, struct context **ret, struct err **e)
 {
-	for (size_t i = 0; i < p->nnamed; i++) {
-		if (strcmp(p->named[i]->spec, spec) == 0) {
-			*ret = p->named[i];
-			return 0;
+	for (size_t k = 0; k <= p->which; k++) {
+		const struct plan *q = k < p->which ? p->all[k] : p;
+
+		for (size_t i = 0; i < q->nnamed; i++) {
+			if (strcmp(q->named[i]->spec, spec) == 0) {
+				*ret = q->named[i];
+				return 0;
+			}
 		}
 	}
 	if (context_open_named(p->app, p->req, spec, ret, e) < 0)

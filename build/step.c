@@ -276,6 +276,9 @@ int step_wrap_at(struct step *s, struct span at, struct err **e)
 {
 	if (err_placed(*e))
 		return -1;
+	if (s->in->id == INSTR_RUN && strstr(err_cause(*e), "a program for another architecture"))
+		err_hint(e, "the stage is for %s and this machine is %s: compile in a stage FROM --platform=$BUILDPLATFORM, or install qemu-user-static",
+			 platform_text(&s->stage->platform).s, platform_text(&s->plan->build_platform).s);
 	/* A hidden stage copies for an instruction of another kind. */
 	if (s->stage->hidden)
 		err_wrap(e, "%s", s->in->spelling);
