@@ -94,7 +94,11 @@ static int remote_image(struct plan *p, const char *name, const struct platform 
 		return err_wrap(e, "failed to parse stage name \"%s\"", name);
 	int rc = imagestore_pull(p->app, &ref, pf, p->req->pull, &p->req->transfer, p->any_run && !p->check_only, &b->pulled, e);
 	ref_clear(&ref);
-	return rc < 0 ? named_near(p, name, e) : rc;
+	if (rc < 0)
+		named_near(p, name, e);
+	if (rc < 0 && p->req->pull == PULL_NEVER && err_kind(*e) == ERR_SOURCE)
+		err_hint(e, "kiln pull %s", name);
+	return rc;
 }
 
 static struct base_image *base_find(const struct plan *p, const char *key)

@@ -522,6 +522,9 @@ refused "19.1 a stage" "did you mean the stage 'source'" --build-context "soorce
 refused "19.1 a stage in upper case" "the name of the stage is 'build'" <<<$'FROM scratch AS Build\nFROM Build'
 refused "19.1 a common image" "did you mean the image 'busybox'" <<<'FROM busybx'
 refused "19.1 with a tag" "did you mean the image 'busybox:1.35'" <<<'FROM busybx:1.35'
+refused "19.1 a stage, no registry asked" "did you mean the stage 'builder'" --pull=never <<<$'FROM scratch AS builder\nFROM bulder'
+refused "19.1 a common image, no registry asked" "did you mean the image 'busybox:1.35'" --pull=never <<<'FROM bussybox:1.35'
+refused "19.1 like no name" "try: kiln pull nosuch:1" --pull=never <<<$'FROM scratch AS builder\nFROM nosuch:1'
 refused "19.1 a tag" "did you mean the image 'busybox:latest'" <<<'FROM busybox:latst'
 
 # ---- 13.1, 13.3
