@@ -241,7 +241,12 @@ static int pull_remote(struct app *a, const struct ref *ref, const struct platfo
 	opts.parallel = (unsigned)a->limits.v[LIMIT_DOWNLOADS];
 	struct pull_call pc = { .a = a, .opts = &opts, .tmp = tmp, .req = { .ref = ref, .platform = p, .layers = true } };
 	struct arrival r = { .a = a, .id = a->next_id++, .tmp = tmp, .read = true, .unpack = unpack, .idle = true };
-	AUTO(mem_freep) char *title = mem_printf("pull %s", name.p);
+	struct platform host;
+
+	platform_host(&host);
+	const struct platform_text want = platform_text(p);
+	bool ours = strcmp(want.s, platform_text(&host).s) == 0;
+	AUTO(mem_freep) char *title = mem_printf("pull %s%s%s", name.p, ours ? "" : " for ", ours ? "" : want.s);
 
 	report_step(a->report, r.id, title);
 	report_state(a->report, r.id, REPORT_STARTED, NULL, 0);
@@ -287,23 +292,19 @@ static int pull_stored(struct app *a, const struct ref *ref, const struct platfo
 	rc = imagestore_find(a, name.p, &r, e);
 	if (rc)
 		return rc;
-	rc = imagestore_load(a, &r, &ret->image, e);
+	const struct name_record *im = imagestore_choose(&r, p);
+	rc = im ? imagestore_load(a, im, &ret->image, e) : IMAGE_MISS;
 	if (rc == 0) {
-		ret->manifest = r.manifest;
-		ret->config = r.config;
-		ret->root = r.manifest;
+		ret->manifest = im->manifest;
+		ret->config = im->config;
+		ret->root = digest_zero(&r.index) ? im->manifest : r.index;
 		if (r.repo_digest)
 			digest_parse(slice_of(r.repo_digest), &ret->root, ERR_HOST, NULL);
 		ret->source = mem_str(r.source);
 	}
 	name_record_clear(&r);
-	if (rc < 0)
-		return -1;
-	if (platform_rank(p, &ret->image.platform) == 0) {
-		pulled_clear(ret);
-		memset(ret, 0, sizeof(*ret));
-		return IMAGE_MISS;
-	}
+	if (rc)
+		return rc;
 	AUTO(mem_freep) struct digest *diff = mem_array(ret->image.nlayer + 1, sizeof(*diff));
 	for (size_t i = 0; i < ret->image.nlayer; i++)
 		diff[i] = ret->image.layer[i].diff;
