@@ -341,9 +341,8 @@ int imagestore_pull(struct app *a, const struct ref *ref, const struct platform 
 		AUTO(buf_freep) struct buf name = BUF_MAX(8192);
 
 		ref_familiar(ref, &name);
-		err_set(e, ERR_SOURCE, "image '%s' for %s is not in the store, and --pull=never forbids asking a registry", name.p,
-			platform_text(p).s);
-		return err_hint(e, "kiln pull %s", name.p);
+		return err_set(e, ERR_SOURCE, "image '%s' for %s is not in the store, and --pull=never forbids asking a registry", name.p,
+			       platform_text(p).s);
 	}
 	return pull_once(a, ref, p, o, unpack, ret, e);
 }
