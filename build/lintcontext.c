@@ -192,6 +192,7 @@ struct matching {
 	struct plan *p;
 	const struct step *s;
 	const struct copy_source *from;
+	bool parents;
 	bool repaired;                   /* scripts are none of our business */
 	unsigned left, n;
 };
@@ -216,6 +217,13 @@ static int first_match(void *arg, const char *path, bool dir)
 	return 1;
 }
 
+static int each_match(const struct matching *m, struct pick_tree *t, size_t most, pick_name_fn *fn, void *arg)
+{
+	const char *word = m->from->text;
+
+	return m->parents ? pick_matches_parents(t, word, fn, arg, NULL) : pick_matches(t, word, most, fn, arg, NULL);
+}
+
 /* Nothing is copied then, silently: worth a word when the ignore file or a letter is behind it. */
 static void tell_nothing(const struct matching *m)
 {
@@ -226,7 +234,7 @@ static void tell_nothing(const struct matching *m)
 	AUTO(mem_freep) char *near = NULL;
 	struct context_verdict v = { 0 };
 
-	(void)pick_matches(all, m->from->text, 1, first_match, &hidden, NULL);
+	(void)each_match(m, all, 1, first_match, &hidden);
 	if (hidden && context_explain(c, hidden, &v, NULL) == 0 && v.ignored)
 		lint_report(&m->p->lint, LINT_PatternMatchesNothing, m->s->in, m->from->word->at,
 			    "'%s' matches nothing: '%s' is hidden by %s:%u: %.*s", m->from->text, hidden,
@@ -237,12 +245,15 @@ static void tell_nothing(const struct matching *m)
 	context_verdict_clear(&v);
 }
 
-static void check_pattern(struct plan *p, const struct step *s, const struct copy_source *from)
+/* A pattern of any depth is for --check, too. */
+static void check_pattern(struct plan *p, const struct step *s, const struct copy_source *from, bool parents)
 {
 	AUTO(pick_tree_freep) struct pick_tree *t = pick_tree_dir(p->context->dir, p->context->ignore);
-	struct matching m = { .p = p, .s = s, .from = from, .repaired = is_repaired(s->stage), .left = FILES_MAX };
+	struct matching m = { .p = p, .s = s, .from = from, .parents = parents, .repaired = is_repaired(s->stage), .left = FILES_MAX };
 
-	if (pick_matches(t, from->text, FILES_MAX, matched, &m, NULL) == 0 && m.n == 0 && !context_hides(p->context, from->text))
+	if (parents && !p->check_only && strstr(from->text, "**"))
+		return;
+	if (each_match(&m, t, FILES_MAX, matched, &m) == 0 && m.n == 0 && !context_hides(p->context, from->text))
 		tell_nothing(&m);
 }
 
@@ -257,8 +268,7 @@ static void check_copy(struct plan *p, const struct step *s)
 		if (from->kind != COPY_PATH)
 			continue;
 		if (glob_has_meta(slice_of(from->text))) {
-			if (!c->parents)
-				check_pattern(p, s, from);
+			check_pattern(p, s, from, c->parents);
 			continue;
 		}
 		path_clean(slice_of(from->text + strspn(from->text, "/")), &clean);

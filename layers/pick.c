@@ -14,6 +14,7 @@ struct applying {
 	struct pick_tree *tree;
 	struct pick_look look;
 	struct buf path;                 /* of the source, cleaned */
+	bool found;                      /* --parents: something was selected */
 };
 
 /* ---- the destination (9.3) */
@@ -142,6 +143,7 @@ static int on_found(void *arg, struct pick_step *dir, const char *name, const st
 	struct pick_attr own = *at;
 	struct pick_node *n = NULL;
 
+	a->found = true;
 	if (make_steps(a, dir, e) < 0 || check_device(name, at, e) < 0 || pick_apply(a->p, &own, e) < 0)
 		return -1;
 	if (own.type == ENTRY_DIR && a->tree->dir >= 0)
@@ -275,6 +277,14 @@ static int expand_pattern(struct applying *a, struct slice pattern, struct pick_
 	return rc == PICK_MISS ? missing(a, dir, true, e) : rc;
 }
 
+/* "x*" says that it may be absent: COPY package.json yarn.lock* ./ */
+static bool is_optional(const char *pattern)
+{
+	const char *slash = strrchr(pattern, '/'), *last = slash ? slash + 1 : pattern;
+
+	return slice_ends(slice_of(last), "*") && last[strspn(last, "*")];
+}
+
 static int put_source(struct applying *a, struct err **e)
 {
 	struct pick_match *match = NULL;
@@ -287,9 +297,7 @@ static int put_source(struct applying *a, struct err **e)
 	}
 	if (expand_pattern(a, buf_view(&a->path), &match, &n, e) < 0)
 		return -1;
-	/* "x*" says that it may be absent: COPY package.json yarn.lock* ./ */
-	split_last(&a->p->arena, a->path.p, &base);
-	a->p->nothing[a->s - a->r->source] = n == 0 && !(strlen(base) > 1 && slice_ends(slice_of(base), "*"));
+	a->p->nothing[a->s - a->r->source] = n == 0 && !is_optional(a->path.p);
 	for (size_t i = 0; i < n; i++) {
 		split_last(&a->p->arena, match[i].path, &base);
 		if (put_path(a, match[i].path, base, true, e) < 0)
@@ -355,21 +363,21 @@ static int put_parents(struct applying *a, struct err **e)
 {
 	AUTO(buf_freep) struct buf base = BUF_MAX(64 << 10);
 	AUTO(buf_freep) struct buf pattern = BUF_MAX(64 << 10);
-	const char *pivot = strstr(a->s->path, "/./");
 	struct pick_match *match = NULL;
 	size_t n = 0;
 
-	pick_clean(pivot ? slice_range(a->s->path, pivot) : SLICE_NONE, &base);
-	pick_clean(slice_of(pivot ? pivot + 3 : a->s->path), &pattern);
-	if (buf_ok(&base, "source", e) < 0 || buf_ok(&pattern, "source", e) < 0)
+	if (pick_pivot(a->s->path, &base, &pattern, e) < 0)
 		return -1;
-	if (!glob_has_meta(buf_view(&base)))
-		return put_base_path(a, base.p, buf_view(&pattern), true, e);
-	if (expand_pattern(a, buf_view(&base), &match, &n, e) < 0)
+	bool literal = !glob_has_meta(buf_view(&base));
+	if (literal && put_base_path(a, base.p, buf_view(&pattern), true, e) < 0)
+		return -1;
+	if (!literal && expand_pattern(a, buf_view(&base), &match, &n, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
 		if (put_base_path(a, match[i].path, buf_view(&pattern), false, e) < 0)
 			return -1;
+	/* What was kept out on purpose is not nothing. */
+	a->p->nothing[a->s - a->r->source] = !a->found && !a->r->exclude && glob_has_meta(buf_view(&a->path)) && !is_optional(a->path.p);
 	return 0;
 }
 
@@ -427,6 +435,7 @@ static int put_inline(struct applying *a, struct err **e)
 static int apply(struct applying *a, struct err **e)
 {
 	pick_inodes_reset(a->p);
+	a->found = false;
 	if (!a->s->path)
 		return put_inline(a, e);
 	buf_reset(&a->path);

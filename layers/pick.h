@@ -24,9 +24,11 @@ void pick_tree_freep(struct pick_tree **t);
 
 /* A hint for a path that this tree does not have: the nearest one that is there. */
 void pick_near(struct pick_tree *t, const char *path, struct err **e);
-/* The first `most` things that a word with wildcards matches (9.2 rule 5), in lexical order, until fn answers other than 0. */
+/* The first `most` things that a word with wildcards matches, in lexical order (9.2 rule 5); or all that it takes as a source of --parents
+ * (9.10). Until fn answers other than 0. */
 typedef int pick_name_fn(void *arg, const char *path, bool dir);
 int pick_matches(struct pick_tree *t, const char *word, size_t most, pick_name_fn *fn, void *arg, struct err **e);
+int pick_matches_parents(struct pick_tree *t, const char *word, pick_name_fn *fn, void *arg, struct err **e);
 /* Of a word that matches nothing: a path that it nearly matches, as new memory, or NULL. */
 char *pick_near_match(struct pick_tree *t, const char *word);
 

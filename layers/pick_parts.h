@@ -238,6 +238,8 @@ int pick_expand(struct pick_look *l, struct slice pattern, size_t most, struct s
 		struct err **e);
 /* Cut a pattern before its first component with a wildcard. */
 void pick_split_pattern(struct slice pattern, struct slice *dir, struct slice *rest);
+/* A source of --parents: where it is matched from, and what is matched; both cleaned. */
+int pick_pivot(const char *word, struct buf *base, struct buf *pattern, struct err **e);
 
 /* ---- pick_near.c */
 /* The error of a path that is not there, with what hides it or the nearest one that is there. written: the whole source. */

@@ -361,3 +361,69 @@ int pick_matches(struct pick_tree *t, const char *word, size_t most, pick_name_f
 		rc = fn(arg, match[i].path, match[i].at.type == ENTRY_DIR);
 	return rc < 0 ? -1 : 0;
 }
+
+/* ---- --parents (9.10) */
+
+int pick_pivot(const char *word, struct buf *base, struct buf *pattern, struct err **e)
+{
+	const char *pivot = strstr(word, "/./");
+
+	pick_clean(pivot ? slice_range(word, pivot) : SLICE_NONE, base);
+	pick_clean(slice_of(pivot ? pivot + 3 : word), pattern);
+	return buf_ok(base, "source", e) < 0 || buf_ok(pattern, "source", e) < 0 ? -1 : 0;
+}
+
+struct telling {
+	pick_name_fn *fn;
+	void *arg;
+	struct buf path;
+};
+
+static int tell_found(void *arg, struct pick_step *dir, const char *name, const struct pick_attr *at, struct pick_node **ret_node,
+		      struct err **e)
+{
+	struct telling *t = arg;
+
+	pick_from_path(dir->from, name, &t->path);
+	return buf_ok(&t->path, "path", e) < 0 ? -1 : t->fn(t->arg, t->path.p, at->type == ENTRY_DIR);
+}
+
+static int walk_base(struct pick_look *l, struct slice base, struct slice pattern, const struct pats *include, struct telling *t, struct err **e)
+{
+	struct pick_walk w = { .tree = l->tree, .arena = l->arena, .found = tell_found, .arg = t };
+	AUTO(buf_freep) struct buf real = BUF_MAX(64 << 10);
+	struct pick_attr at;
+	int rc = pick_resolve(pick_tree_find, l, "", base, true, &real, &at, e);
+
+	if (rc || at.type != ENTRY_DIR)
+		return rc < 0 ? -1 : 0;
+	if (l->tree->ignore)
+		w.filter[w.nfilter++] = (struct pick_filter){ .pats = l->tree->ignore };
+	if (pattern.n)
+		w.filter[w.nfilter++] = (struct pick_filter){ .pats = include, .include = true, .pattern = pattern, .skip = real.n ? real.n + 1 : 0 };
+	return pick_walk(&w, arena_str(l->arena, buf_view(&real)), &at, NULL, e);
+}
+
+int pick_matches_parents(struct pick_tree *t, const char *word, pick_name_fn *fn, void *arg, struct err **e)
+{
+	AUTO(arena_clear) struct arena a = { 0 };
+	AUTO(buf_freep) struct buf base = BUF_MAX(64 << 10);
+	AUTO(buf_freep) struct buf pattern = BUF_MAX(64 << 10);
+	AUTO(pats_freep) struct pats *include = pats_new();
+	struct telling tell = { .fn = fn, .arg = arg, .path = BUF_MAX(64 << 10) };
+	struct pick_look look = { t, &a };
+	struct pick_match one = { 0 }, *match = &one;
+	struct slice dir;
+	size_t n = 1;
+	int rc = pick_pivot(word, &base, &pattern, e);
+
+	one.path = base.p;
+	if (rc == 0)
+		rc = pattern.n ? pats_add(include, buf_view(&pattern), false, 0, e) : 0;
+	if (rc == 0 && glob_has_meta(buf_view(&base)))
+		rc = pick_expand(&look, buf_view(&base), SIZE_MAX, &dir, &match, &n, e);
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = walk_base(&look, slice_of(match[i].path), buf_view(&pattern), include, &tell, e);
+	buf_free(&tell.path);
+	return rc < 0 ? -1 : 0;
+}

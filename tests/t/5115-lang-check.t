@@ -170,12 +170,17 @@ like "$out" 'warning: HistoryCopied: The context is over 100 MB' "and where .git
 mkdir -p "$T/ours/docs"
 touch "$T/ours/docs/a.md" "$T/ours/package.json"
 printf 'hidden.sh\ndocs/a.md\n' >"$T/ours/.dockerignore"
-printf 'FROM scratch\nCOPY *.sh b*n /s/\nCOPY docs/[a-z].md /\nCOPY *.jsn /\nCOPY yarn.lock* package.jsn* none-of-*-these /\nCOPY --parents *.jsn /\nCOPY h*.sh /\n# check=skip=PatternMatchesNothing\nCOPY *.jsn /\n' >"$T/ours/Wild"
+printf 'FROM scratch\nCOPY *.sh b*n /s/\nCOPY docs/[a-z].md /\nCOPY *.jsn /\nCOPY yarn.lock* package.jsn* none-of-*-these /\nCOPY --parents ./*.jsn docs/./[a-z].md **/[a-z].md b*n/./s?ub/*.jsn **/run */*.md none-of* /\nCOPY h*.sh /\n# check=skip=PatternMatchesNothing\nCOPY *.jsn /\n' >"$T/ours/Wild"
 same "what patterns match, and do not" "$(found ours -f "$T/ours/Wild")" <<'EOT'
 CarriageReturnInScript 2
 CarriageReturnInScript 2
+CarriageReturnInScript 6
 PatternMatchesNothing 3
 PatternMatchesNothing 4
+PatternMatchesNothing 6
+PatternMatchesNothing 6
+PatternMatchesNothing 6
+PatternMatchesNothing 6
 PatternMatchesNothing 7
 EOT
 built "patterns, in a build" ours -f "$T/ours/Wild"
@@ -184,13 +189,16 @@ like "$out" "'\*.jsn' matches nothing \(did you mean 'package.json'" "the name t
 like "$out" "'entry.sh' ends in CR LF" "scripts that a pattern matches"
 printf '{}' >"$T/named.json"
 mkdir "$T/named" && mv "$T/named.json" "$T/named/package.json"
-printf 'FROM busybox:1.35 AS build\nRUN mkdir -p /out/e && touch /out/app.class\nFROM scratch\nCOPY --from=build /out/*.clas /out/a* /out/lock* /a/\nCOPY --from=build /out/e/* /b/\nCOPY --from=other *.jsn /c/\n# check=skip=PatternMatchesNothing\nCOPY --from=build /out/?.x /a/\nCOPY --from=busybox:1.35 /etc/paswd[x] /d/\n' >"$T/ours/Stage"
+printf 'FROM busybox:1.35 AS build\nRUN mkdir -p /out/e && touch /out/app.class\nFROM scratch\nCOPY --from=build /out/*.clas /out/a* /out/lock* /a/\nCOPY --from=build /out/e/* /b/\nCOPY --from=other *.jsn /c/\n# check=skip=PatternMatchesNothing\nCOPY --from=build /out/?.x /a/\nCOPY --from=busybox:1.35 /etc/paswd[x] /d/\nCOPY --parents --from=build /out/./**/*.clas /o?t/./*.class /ou[x]/./* **/app.clas? lib/** out/lock* /f/\nCOPY --parents --exclude=*.class --from=build out/./*.class /g/\n' >"$T/ours/Stage"
 built "patterns that match nothing in a stage, an image, a named context" ours -f "$T/ours/Stage" --build-context "other=$T/named" --build-arg BUILDKIT_DOCKERFILE_CHECK='error=true'
 same "are told when they are looked for" "$(grep -o "PatternMatchesNothing: .*" <<<"$out")" <<'EOT'
 PatternMatchesNothing: '/out/*.clas' matches nothing in the stage 'build' (did you mean '/out/app.class'?)
 PatternMatchesNothing: '/out/e/*' matches nothing in the stage 'build'
 PatternMatchesNothing: '*.jsn' matches nothing in the context 'other' (did you mean 'package.json'?)
 PatternMatchesNothing: '/etc/paswd[x]' matches nothing in the image 'busybox:1.35' (did you mean '/etc/passwd'?)
+PatternMatchesNothing: '/out/./**/*.clas' matches nothing in the stage 'build'
+PatternMatchesNothing: '/ou[x]/./*' matches nothing in the stage 'build'
+PatternMatchesNothing: 'lib/**' matches nothing in the stage 'build'
 EOT
 truncate -s 1M "$T/ours/.git/objects/pack/p.pack"
 is "$(found ours --target c)" "" "a small context may have its history"
