@@ -214,6 +214,9 @@ static int stage_init(struct plan *p, size_t i, struct err **e)
 	ps->title = st->name ? st->name : arena_printf(&p->arena, "stage-%zu", i);
 	ps->instr = (const struct instr **)st->instr;
 	ps->ninstr = st->ninstr;
+	/* The file is the same for every platform. */
+	if (p->req->run.mounts.n)
+		ps->instr = arena_dup(&p->arena, st->instr, ps->ninstr * elem_size(ps->instr));
 	for (size_t k = 0; k < ps->ninstr && p->req->run.mounts.n; k++)
 		ps->instr[k] = run_with_mounts(p, ps->instr[k]);
 	ps->no_cache = p->req->no_cache;
