@@ -3,6 +3,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "build/cgroup.h"
+#include "build/imagestore.h"
 #include "build/sshagent.h"
 #include "build/cmd/cmd.h"
 #include "build/trees.h"
@@ -149,6 +150,14 @@ static int start(struct run *r, struct err **e)
 	return 0;
 }
 
+/* Trees of steps that failed may be large and belong to subordinate ids. Who builds without an error is not kept waiting for it, nor is
+ * the error. */
+static void clean_up(struct run *r)
+{
+	if (r->app.store && !r->app.interrupted && (r->cmd->flags & CMD_WORK) == CMD_WORK && store_has_trash(r->app.store))
+		imagestore_empty_trash(&r->app, NULL);
+}
+
 /* In the order in which they need each other; what still runs is killed here. */
 static void stop(struct run *r)
 {
@@ -224,6 +233,7 @@ int main(int argc, char **argv)
 			report_note(r.app.report, REPORT_NOTE, "stopped: %s", strsignal(r.app.interrupted));
 	} else if (rc < 0 && r.ui) {
 		ui_error(r.ui, e);
+		clean_up(&r);
 	} else if (rc < 0) {
 		print_error(e);
 	}

@@ -360,6 +360,16 @@ int store_trash(const struct store *s, const char *path, bool *tree, struct err 
 	return err_errno(e, ERR_HOST, errno, "cannot remove '%s/%s'", s->path, path);
 }
 
+bool store_has_trash(const struct store *s)
+{
+	AUTO(fd_closep) int dir = at_open_store(s->fd, "trash", O_RDONLY | O_DIRECTORY, 0, NULL);
+	struct at_names names = { 0 };
+	bool has = dir >= 0 && at_list(dir, &names, NULL) == 0 && names.n;
+
+	at_names_clear(&names);
+	return has;
+}
+
 /* ---- pins */
 
 static void pin_line(const struct store *s, enum pin_kind kind, const struct digest *d, char line[256])

@@ -31,6 +31,7 @@ const char *store_flavour_get(const struct store *s);
 int store_tmp(struct store *s, char ret_path[80], struct err **e);      /* a new empty directory, 0700 */
 int store_scratch(struct store *s, struct err **e);      /* fd of the directory in which those are made: for nameless files */
 void store_tmp_drop(struct store *s, const char *path);  /* renamed into trash/ (deleted by gc or a worker) */
+bool store_has_trash(const struct store *s);
 
 /* ---- pins: from now on gc keeps it, whether it exists already or not */
 enum pin_kind { PIN_BLOB, PIN_LAYER, PIN_LISTING };

@@ -374,9 +374,10 @@ EOF
 is "$(cat "$T/seen")" "(True, True)" "E24 in the layer's directory as root, without network, without core dumps"
 
 # ---- K, L: failed steps and damaged blobs
-printf 'FROM rules.test/base:1\nRUN echo ran; exit 3\n' >Dockerfile
+printf 'FROM rules.test/base:1\nRUN echo ran; dd if=/dev/zero of=/big bs=1M count=3; exit 3\n' >Dockerfile
 for _ in 1 2; do status 1 "K6 a step that fails" "$KILN" build --progress=plain --pull=never .; done
 like "$out" '#[0-9]+ [0-9.]+ ran$' "K6 ... runs again"
+like "$("$KILN" du)" '^trash +[01] .* k?B$' "K6 what it wrote takes no room"
 printf 'FROM rules.test/base:1\nRUN --mount=type=cache,target=/c,id=k7 echo CACHED-77 >/c/f; date +%%s%%N >/t\n' >Dockerfile
 status 0 "K7 a cache mount" "$KILN" build --progress=plain --pull=never -o "type=tar,dest=$T/o.tar" .
 unlike "$(tar -tf "$T/o.tar"; grep -ac CACHED-77 "$T/o.tar")" '^(\./)?c/.|^[1-9]' "K7 is not in the image"
