@@ -60,7 +60,7 @@ static int base_annotations(struct plan *p, const struct base_image *base, struc
 		const char *value = jval_str(jval_val(it));
 
 		if (value && !unset(&p->req->image, jval_key(it)))
-			image_annotate(im, jval_key(it), value);
+			image_annotate(&im->annotation, jval_key(it), value);
 	}
 	return 0;
 }
@@ -76,6 +76,6 @@ int imageopts_finish(struct plan *p, const struct base_image *base, struct image
 	if (o->base_annotations && base_annotations(p, base, im, e) < 0)
 		return -1;
 	if (o->created_annotation && jval_get_str(im->config, "created", &created, NULL) == 0 && created)
-		image_annotate(im, "org.opencontainers.image.created", created);
+		image_annotate(&im->annotation, "org.opencontainers.image.created", created);
 	return 0;
 }

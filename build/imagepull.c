@@ -292,23 +292,19 @@ static int pull_stored(struct app *a, const struct ref *ref, const struct platfo
 	rc = imagestore_find(a, name.p, &r, e);
 	if (rc)
 		return rc;
-	rc = imagestore_load(a, &r, &ret->image, e);
+	const struct name_record *im = imagestore_choose(&r, p);
+	rc = im ? imagestore_load(a, im, &ret->image, e) : IMAGE_MISS;
 	if (rc == 0) {
-		ret->manifest = r.manifest;
-		ret->config = r.config;
-		ret->root = r.manifest;
+		ret->manifest = im->manifest;
+		ret->config = im->config;
+		ret->root = digest_zero(&r.index) ? im->manifest : r.index;
 		if (r.repo_digest)
 			digest_parse(slice_of(r.repo_digest), &ret->root, ERR_HOST, NULL);
 		ret->source = mem_str(r.source);
 	}
 	name_record_clear(&r);
-	if (rc < 0)
-		return -1;
-	if (platform_rank(p, &ret->image.platform) == 0) {
-		pulled_clear(ret);
-		memset(ret, 0, sizeof(*ret));
-		return IMAGE_MISS;
-	}
+	if (rc)
+		return rc;
 	AUTO(mem_freep) struct digest *diff = mem_array(ret->image.nlayer + 1, sizeof(*diff));
 	for (size_t i = 0; i < ret->image.nlayer; i++)
 		diff[i] = ret->image.layer[i].diff;

@@ -1,250 +1,11 @@
-/* build/imagepush.c - blobs for layers that have none, and images out of the store: registries, archives, trees. */
-#include <fcntl.h>
-#include <sys/stat.h>
-
+/* build/imagepush.c - images out of the store: their documents, registries, archives. */
 #include "base/mem.h"
 #include "build/imagestore.h"
-#include "build/trees.h"
-#include "build/treeout.h"
 #include "build/wait.h"
 #include "build/work.h"
-#include "layers/comp.h"
-#include "layers/config.h"
 #include "registry/archive.h"
 
-/* ---- blobs */
-
-struct packing {
-	struct app *a;
-	struct image *im;
-	const struct comp *comp;
-	int level;
-	size_t next, running;
-	bool done;
-	struct err *e;
-};
-struct packing_one {
-	struct packing *p;
-	struct digest diff;
-	struct digest blob;              /* recoded from this one */
-	int64_t size;
-	char tmp[80];
-};
-
-static void packing_step(struct packing *p);
-
-static int packed(struct packing_one *o, struct slice out, struct err **e)
-{
-	struct store *s = o->p->a->store;
-	struct pack_facts f;
-	AUTO(mem_freep) char *blob = mem_printf("%s/blob", o->tmp);
-
-	if (pack_answer_get(out, &f, e) < 0)
-		return -1;
-	if (!digest_equal(&f.diff, &o->diff)) {
-		err_set(e, ERR_HOST, "layer %s packs to diff ID %s: its files were changed in the store", digest_text(&o->diff).s,
-			digest_text(&f.diff).s);
-		return err_hint(e, "run kiln check --repair, then build again");
-	}
-	struct blob_info info = { .diff = f.diff, .blob = f.blob, .size = (int64_t)f.blob_size, .level = o->p->level };
-	snprintf(info.comp, sizeof(info.comp), "%s", o->p->comp->name);
-	if (store_blob_commit(s, blob, &f.blob, info.size, e) < 0)
-		return -1;
-	return store_info_add(s, &info, e);
-}
-
-static void packing_done(void *arg, struct slice out, struct err *failed)
-{
-	struct packing_one *o = arg;
-	struct packing *p = o->p;
-	struct err *e = failed;
-
-	if (!e)
-		packed(o, out, &e);
-	if (p->e)
-		err_free(e);
-	else
-		p->e = e;
-	store_tmp_drop(p->a->store, o->tmp);
-	free(o);
-	p->running--;
-	packing_step(p);
-}
-
-static int packing_start(struct packing *p, const struct digest *diff, const char *dir, struct err **e)
-{
-	AUTO(buf_freep) struct buf b = BUF_MAX(1 << 20);
-	struct packing_one *o = mem_zalloc(sizeof(*o));
-
-	o->p = p;
-	o->diff = *diff;
-	if (store_tmp(p->a->store, o->tmp, e) < 0) {
-		free(o);
-		return -1;
-	}
-	struct pack_job q = {
-		.store = store_path(p->a->store), .dir = dir, .tmp = o->tmp, .stored = &o->diff, .comp = p->comp->name, .level = p->level,
-		.clamp = INT64_MAX,
-	};
-	pack_job_put(&b, &q);
-	if (job_start(p->a->jobs, JOB_MAPPED, WORK_PACK, buf_view(&b), NULL, 0, NULL, packing_done, o, NULL, e) == 0)
-		return 0;
-	store_tmp_drop(p->a->store, o->tmp);
-	free(o);
-	return -1;
-}
-
-/* In a local job. What others packed is not what we would pack of the same files, so it is the tar that counts. */
-static int recode_child(void *arg, struct job_self *self, struct buf *out, struct err **e)
-{
-	struct packing_one *o = arg;
-	int store = store_fd(o->p->a->store);
-	const struct comp *was;
-	struct pack_facts facts = { 0 };
-	struct stream *plain = NULL;
-	char path[80];
-
-	store_blob_path(&o->blob, path);
-	int blob = at_open_store(store, path, O_RDONLY, 0, e);
-	AUTO(fd_closep) int dir = blob < 0 ? -1 : at_open_store(store, o->tmp, O_RDONLY | O_DIRECTORY, 0, e);
-	struct stream *s = blob < 0 ? NULL : stream_verify(stream_fd(blob, "layer"), &o->blob, o->size);
-	struct pack_req q = { .dir = dir, .comp = o->p->comp->name, .level = o->p->level };
-	if (dir < 0) {
-		stream_drop(&s);
-		return -1;
-	}
-	if (comp_detect(s, COMP_LAYER, &plain, &was, e) < 0 || pack_recode(plain, &q, &facts, e) < 0)
-		return -1;
-	pack_facts_put(out, &facts);
-	return 0;
-}
-
-static int recode_start(struct packing *p, const struct digest *diff, const struct blob_info *info, struct err **e)
-{
-	AUTO(buf_freep) struct buf b = BUF_MAX(64);
-	struct packing_one *o = mem_zalloc(sizeof(*o));
-
-	*o = (struct packing_one){ .p = p, .diff = *diff, .blob = info->blob, .size = info->size };
-	if (store_tmp(p->a->store, o->tmp, e) < 0) {
-		free(o);
-		return -1;
-	}
-	work_call_put(&b, recode_child, o);
-	if (job_start(p->a->jobs, JOB_LOCAL, WORK_CALL, buf_view(&b), NULL, 0, NULL, packing_done, o, NULL, e) == 0)
-		return 0;
-	store_tmp_drop(p->a->store, o->tmp);
-	free(o);
-	return -1;
-}
-
-struct packing_dirs {
-	struct packing *p;
-	struct digest diff;
-};
-
-static void packing_dirs(void *arg, char **dirs, size_t n, struct err *e)
-{
-	struct packing_dirs *d = arg;
-	struct packing *p = d->p;
-
-	p->running--;
-	if (!e && packing_start(p, &d->diff, dirs[n - 1], &e) == 0)
-		p->running++;
-	if (p->e)
-		err_free(e);
-	else
-		p->e = e;
-	free(d);
-	packing_step(p);
-}
-
-/* Does layer i need a blob? Fills what is known. A layer that has one (of its base, or made for this output) keeps it unless forced. */
-static int packing_wants(struct packing *p, size_t i, bool force, struct err **e)
-{
-	struct image_layer *l = &p->im->layer[i];
-	struct blob_info info;
-	int64_t size;
-
-	if (!digest_zero(&l->blob) && !force && store_blob_find(p->a->store, &l->blob, &size, NULL) == 0)
-		return 0;
-	int rc = store_info_find(p->a->store, &l->diff, p->comp->name, &info, e);
-	if (rc)
-		return rc < 0 ? -1 : 1;
-	const struct comp *c = comp_find(info.comp);
-	l->blob = info.blob;
-	l->size = info.size;
-	l->comp = c->name;
-	snprintf(l->media_type, sizeof(l->media_type), "%s", c->media_type);
-	return 0;
-}
-
-static void packing_step(struct packing *p)
-{
-	while (!p->e && p->running < 2 && p->next < p->im->nlayer) {
-		size_t i = p->next++;
-
-		if (digest_zero(&p->im->layer[i].blob) == false)
-			continue;
-		struct blob_info info;
-		int rc = store_info_find(p->a->store, &p->im->layer[i].diff, "", &info, &p->e);
-		if (rc <= 0) {
-			if (rc == 0 && recode_start(p, &p->im->layer[i].diff, &info, &p->e) == 0)
-				p->running++;
-			continue;
-		}
-		struct packing_dirs *d = mem_zalloc(sizeof(*d));
-		d->p = p;
-		d->diff = p->im->layer[i].diff;
-		p->running++;
-		if (trees_dirs(p->a->trees, &d->diff, 1, packing_dirs, d, &p->e) < 0) {
-			p->running--;
-			free(d);
-		}
-	}
-	p->done = p->running == 0;
-}
-
-int imagestore_blobs(struct app *a, struct image *im, const char *comp, int level, bool force, struct err **e)
-{
-	struct packing p = { .a = a, .im = im, .comp = comp_find(comp ? comp : "zstd"), .level = level };
-
-	if (!p.comp || !p.comp->media_type || !p.comp->writer) {
-		err_set(e, ERR_USAGE, "unknown compression '%s'", comp);
-		return err_hint(e, "zstd, gzip or uncompressed");
-	}
-	for (size_t i = 0; i < im->nlayer; i++) {
-		int want = packing_wants(&p, i, force, e);
-
-		if (want < 0)
-			return -1;
-		if (want)
-			im->layer[i].blob = (struct digest){ 0 };
-	}
-	packing_step(&p);
-	if (wait_until(a, &p.done, &p.e, e) < 0)
-		return -1;
-	for (size_t i = 0; i < im->nlayer; i++) {
-		if (packing_wants(&p, i, force, e) != 0)
-			return *e ? -1 : err_set(e, ERR_BUG, "layer %s was packed but has no blob", digest_short(&im->layer[i].diff).s);
-	}
-	return 0;
-}
-
-/* Docker's own types want gzip or plain layers. */
-static int only_docker(struct app *a, struct image *im, int level, struct err **e)
-{
-	bool zstd = false;
-
-	for (size_t i = 0; i < im->nlayer; i++) {
-		const struct comp *c = im->layer[i].comp ? comp_find(im->layer[i].comp) : NULL;
-
-		if (!c || !c->docker_type) {
-			im->layer[i].blob = (struct digest){ 0 };
-			zstd = true;
-		}
-	}
-	return zstd ? imagestore_blobs(a, im, "gzip", level, true, e) : 0;
-}
+#include <sys/stat.h>
 
 /* ---- documents */
 
@@ -254,10 +15,22 @@ struct documents {
 	const char *media_type;
 };
 
-static void documents_clear(struct documents *d)
+/* All of a parcel. */
+struct papers {
+	struct documents *of;            /* one per image */
+	size_t n;
+	struct buf index;                /* empty: there is none */
+	struct descriptor root;          /* of the index, or of the one manifest */
+};
+
+static void papers_clear(struct papers *p)
 {
-	buf_free(&d->config);
-	buf_free(&d->manifest);
+	for (size_t i = 0; i < p->n; i++) {
+		buf_free(&p->of[i].config);
+		buf_free(&p->of[i].manifest);
+	}
+	free(p->of);
+	buf_free(&p->index);
 }
 
 static void documents_say(const struct documents *d, struct descriptor *ret)
@@ -298,6 +71,70 @@ static int documents_make(struct app *a, const struct image *im, const struct di
 	return store_blob_put(a->store, buf_view(&d->manifest), &d->manifest_digest, e);
 }
 
+/* The index that is kept is one of just these manifests: they are kept too. */
+static int index_kept(struct app *a, const struct parcel *p, struct papers *ret, bool *docker, struct err **e)
+{
+	struct manifest m = { 0 };
+	int rc = store_blob_read(a->store, &p->keep, &ret->index, e);
+
+	for (size_t i = 0; rc == 0 && i < p->n; i++)
+		rc = !digest_equal(&ret->of[i].manifest_digest, &p->manifest[i]);
+	if (rc > 0) {
+		err_set(e, ERR_HOST, "the index %s, or a manifest of it, is not in the store", digest_short(&p->keep).s);
+		return err_hint(e, "run kiln check --repair, then build the image again");
+	}
+	if (rc < 0 || manifest_parse(buf_view(&ret->index), NULL, &m, e) < 0)
+		return -1;
+	*docker = m.docker;
+	manifest_clear(&m);
+	return 0;
+}
+
+static int papers_make(struct app *a, const struct parcel *p, bool docker, struct papers *ret, struct err **e)
+{
+	AUTO(mem_freep) struct descriptor *item = mem_array(p->n, sizeof(*item));
+	struct digest d;
+
+	for (size_t i = 0; i < p->n && docker; i++)
+		if (imagestore_docker_blobs(a, &p->image[i], -1, e) < 0)
+			return -1;
+	ret->of = mem_array(p->n, sizeof(*ret->of));
+	for (ret->n = 0; ret->n < p->n;) {
+		size_t i = ret->n++;
+
+		if (documents_make(a, &p->image[i], p->manifest ? &p->manifest[i] : NULL, p->config ? &p->config[i] : NULL, docker, &ret->of[i],
+				   e) < 0)
+			return -1;
+		documents_say(&ret->of[i], &item[i]);
+	}
+	ret->root = item[0];
+	if (!p->index)
+		return 0;
+	ret->index.max = 4 << 20;
+	int rc = digest_zero(&p->keep) ? image_index(p->image, item, p->n, p->annotation, docker, &ret->index, e)
+				       : index_kept(a, p, ret, &docker, e);
+	if (rc < 0 || store_blob_put(a->store, buf_view(&ret->index), &d, e) < 0)
+		return -1;
+	ret->root = (struct descriptor){ .digest = d, .size = (int64_t)ret->index.n };
+	snprintf(ret->root.media_type, sizeof(ret->root.media_type), "%s", manifest_media_type(DOC_INDEX, docker));
+	return 0;
+}
+
+int imagestore_documents(struct app *a, const struct parcel *p, struct descriptor *ret, struct digest *ret_config, struct digest *ret_manifest,
+			 struct err **e)
+{
+	AUTO(papers_clear) struct papers d = { 0 };
+
+	if (papers_make(a, p, p->docker, &d, e) < 0)
+		return -1;
+	for (size_t i = 0; i < d.n && ret_config; i++) {
+		ret_config[i] = d.of[i].config_digest;
+		ret_manifest[i] = d.of[i].manifest_digest;
+	}
+	*ret = d.root;
+	return 0;
+}
+
 /* ---- push */
 
 struct push_call {
@@ -335,27 +172,65 @@ static void blob_sources(struct app *a, const struct digest *d, struct strs *ret
 	}
 }
 
-static int push_group(struct app *a, const struct image *im, const struct documents *d, const struct ref *ref, struct strs *tags,
+/* Every blob that the documents name, with where it may be had. */
+struct cargo {
+	struct push_blob *blob;
+	struct strs *from;
+	size_t n;
+};
+
+static void cargo_clear(struct cargo *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		strs_clear(&c->from[i]);
+	free(c->blob);
+	free(c->from);
+}
+
+static void cargo_load(struct app *a, const struct parcel *p, const struct papers *d, struct cargo *ret)
+{
+	size_t n = p->n;
+
+	for (size_t i = 0; i < p->n; i++)
+		n += p->image[i].nlayer;
+	ret->blob = mem_array(n, sizeof(*ret->blob));
+	ret->from = mem_array(n, sizeof(*ret->from));
+	for (size_t i = 0; i < p->n; i++) {
+		const struct image *im = &p->image[i];
+
+		for (size_t k = 0; k < im->nlayer; k++, ret->n++) {
+			blob_sources(a, &im->layer[k].blob, &ret->from[ret->n]);
+			ret->blob[ret->n] = (struct push_blob){ im->layer[k].blob, im->layer[k].size, strs_null(&ret->from[ret->n]) };
+		}
+		ret->blob[ret->n++] = (struct push_blob){ .digest = d->of[i].config_digest, .size = (int64_t)d->of[i].config.n };
+	}
+}
+
+static struct push_doc doc_of(const struct documents *d)
+{
+	return (struct push_doc){ buf_view(&d->manifest), d->media_type };
+}
+
+static int push_group(struct app *a, const struct parcel *p, const struct papers *d, const struct ref *ref, struct strs *tags,
 		      const struct transfer_opts *o, struct err **e)
 {
 	AUTO(buf_freep) struct buf call = BUF_MAX(64);
 	AUTO(buf_freep) struct buf answer = BUF_MAX(4096);
 	AUTO(buf_freep) struct buf name = BUF_MAX(8192);
-	AUTO(mem_freep) struct push_blob *blob = mem_array(im->nlayer + 1, sizeof(*blob));
-	AUTO(mem_freep) struct strs *from = mem_array(im->nlayer + 1, sizeof(*from));
+	AUTO(cargo_clear) struct cargo cargo = { 0 };
+	AUTO(mem_freep) struct push_doc *child = mem_array(d->n, sizeof(*child));
 	struct transfer_opts opts = *o;
 	unsigned id = a->next_id++;
 
 	opts.kind = ERR_PUSH;
-	for (size_t i = 0; i < im->nlayer; i++) {
-		blob_sources(a, &im->layer[i].blob, &from[i]);
-		blob[i] = (struct push_blob){ im->layer[i].blob, im->layer[i].size, strs_null(&from[i]) };
-	}
-	blob[im->nlayer] = (struct push_blob){ .digest = d->config_digest, .size = (int64_t)d->config.n };
+	cargo_load(a, p, d, &cargo);
+	for (size_t i = 0; i < d->n; i++)
+		child[i] = doc_of(&d->of[i]);
 	struct push_call pc = {
 		.a = a, .opts = &opts,
-		.req = { .ref = ref, .tag = strs_null(tags), .store = store_fd(a->store), .blob = blob, .nblob = im->nlayer + 1,
-			 .manifest = buf_view(&d->manifest), .media_type = d->media_type },
+		.req = { .ref = ref, .tag = strs_null(tags), .store = store_fd(a->store), .blob = cargo.blob, .nblob = cargo.n,
+			 .child = child, .nchild = p->index ? d->n : 0,
+			 .manifest = p->index ? (struct push_doc){ buf_view(&d->index), d->root.media_type } : child[0] },
 	};
 	ref_familiar(ref, &name);
 	AUTO(mem_freep) char *title = mem_printf("push %s", name.p);
@@ -365,11 +240,9 @@ static int push_group(struct app *a, const struct image *im, const struct docume
 	int rc = wait_job(a, JOB_LOCAL, WORK_PUSH, buf_view(&call), NULL, 0, NULL, NULL, &answer, e);
 	report_state(a->report, id, rc == 0 ? REPORT_DONE : REPORT_FAILED, NULL, 0);
 	AUTO(mem_freep) char *repo = mem_printf("%s/%s", ref->domain, ref->repo);
-	for (size_t i = 0; i < im->nlayer; i++) {
-		if (rc == 0)
-			rc = store_source_add(a->store, &im->layer[i].blob, repo, e);
-		strs_clear(&from[i]);
-	}
+	for (size_t i = 0; i < cargo.n && rc == 0; i++)
+		if (cargo.blob[i].from)          /* not a config */
+			rc = store_source_add(a->store, &cargo.blob[i].digest, repo, e);
 	return rc;
 }
 
@@ -378,15 +251,15 @@ static bool same_repo(const struct ref *a, const struct ref *b)
 	return strcmp(a->domain, b->domain) == 0 && strcmp(a->repo, b->repo) == 0;
 }
 
-int imagestore_push(struct app *a, struct image *im, const struct digest *keep_manifest, const char *const *names, size_t n, bool docker,
-		    const struct transfer_opts *o, struct descriptor *ret_manifest, struct err **e)
+int imagestore_push(struct app *a, const struct parcel *p, const char *const *names, size_t n, const struct transfer_opts *o,
+		    struct descriptor *ret, struct err **e)
 {
 	AUTO(mem_freep) struct ref *ref = mem_array(n + 1, sizeof(*ref));
 	AUTO(mem_freep) bool *seen = mem_array(n + 1, sizeof(*seen));
-	AUTO(documents_clear) struct documents d = { 0 };
+	AUTO(papers_clear) struct papers d = { 0 };
 	int rc = 0;
 
-	if ((docker && only_docker(a, im, -1, e) < 0) || documents_make(a, im, keep_manifest, NULL, docker, &d, e) < 0)
+	if (papers_make(a, p, p->docker, &d, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n && rc == 0; i++)
 		rc = ref_parse(slice_of(names[i]), &ref[i], e);
@@ -401,23 +274,25 @@ int imagestore_push(struct app *a, struct image *im, const struct digest *keep_m
 			seen[k] = k != i;
 		}
 		if (!seen[i])
-			rc = push_group(a, im, &d, &ref[i], &tags, o, e);
+			rc = push_group(a, p, &d, &ref[i], &tags, o, e);
 		strs_clear(&tags);
 	}
 	for (size_t i = 0; i < n; i++)
 		ref_clear(&ref[i]);
 	if (rc == 0)
-		documents_say(&d, ret_manifest);
+		*ret = d.root;
 	return rc;
 }
 
-/* ---- archives and trees */
+/* ---- archives */
 
 struct write_call {
 	struct app *a;
 	enum archive_form form;
 	const char *dest;
-	struct archive_image im;
+	struct archive_image *im;
+	size_t n;
+	const struct archive_index *index;
 };
 
 static int write_child(void *arg, struct job_self *self, struct buf *out, struct err **e)
@@ -425,77 +300,59 @@ static int write_child(void *arg, struct job_self *self, struct buf *out, struct
 	struct write_call *w = arg;
 
 	umask(w->a->umask);
-	return archive_write(w->form, w->dest, store_fd(w->a->store), &w->im, 1, e);
+	return archive_write(w->form, w->dest, store_fd(w->a->store), w->im, w->n, w->index, e);
 }
 
-int imagestore_export_archive(struct app *a, struct image *im, enum output_type type, bool dir, const char *dest, const char *const *names,
-			      size_t n, const char *comp, int level, bool force, const struct digest *id, struct descriptor *ret_manifest,
-			      struct err **e)
+static void layers_clear(struct archive_image *im, size_t n)
 {
-	AUTO(documents_clear) struct documents d = { 0 };
+	for (size_t i = 0; i < n; i++)
+		free((struct descriptor *)(uintptr_t)im[i].blob);
+	free(im);
+}
+
+static struct archive_image *images_of(const struct parcel *p, const struct papers *d, const char *const *names)
+{
+	struct archive_image *ret = mem_array(p->n, sizeof(*ret));
+
+	for (size_t i = 0; i < p->n; i++) {
+		const struct image *im = &p->image[i];
+		struct descriptor *blob = mem_array(im->nlayer + 1, sizeof(*blob));
+
+		for (size_t k = 0; k < im->nlayer; k++) {
+			blob[k] = (struct descriptor){ .digest = im->layer[k].blob, .size = im->layer[k].size };
+			memcpy(blob[k].media_type, im->layer[k].media_type, sizeof(im->layer[k].media_type));
+		}
+		ret[i] = (struct archive_image){
+			.name = names, .manifest = buf_view(&d->of[i].manifest), .config = buf_view(&d->of[i].config),
+			.media_type = d->of[i].media_type, .blob = blob, .nblob = im->nlayer, .annotation = im->entry_annotation,
+		};
+	}
+	return ret;
+}
+
+int imagestore_export_archive(struct app *a, const struct parcel *p, enum output_type type, bool dir, const char *dest,
+			      const char *const *names, const char *comp, int level, bool force, struct descriptor *ret, struct err **e)
+{
+	AUTO(papers_clear) struct papers d = { 0 };
 	AUTO(buf_freep) struct buf call = BUF_MAX(64);
-	AUTO(mem_freep) struct descriptor *blob = mem_array(im->nlayer + 1, sizeof(*blob));
 	bool docker = type == OUTPUT_DOCKER;
 
-	if (imagestore_blobs(a, im, comp ? comp : docker ? "gzip" : NULL, level, force, e) < 0)
+	for (size_t i = 0; i < p->n; i++)
+		if (imagestore_blobs(a, &p->image[i], comp ? comp : docker ? "gzip" : NULL, level, force, e) < 0 ||
+		    (docker && imagestore_docker_blobs(a, &p->image[i], level, e) < 0))
+			return -1;
+	if (papers_make(a, p, false, &d, e) < 0)
 		return -1;
-	if (docker && only_docker(a, im, level, e) < 0)
-		return -1;
-	if (documents_make(a, im, NULL, id, false, &d, e) < 0)
-		return -1;
-	for (size_t i = 0; i < im->nlayer; i++) {
-		blob[i] = (struct descriptor){ .digest = im->layer[i].blob, .size = im->layer[i].size };
-		memcpy(blob[i].media_type, im->layer[i].media_type, sizeof(im->layer[i].media_type));
-	}
+	const struct archive_index index = { names, buf_view(&d.index), d.root.media_type, p->top };
 	struct write_call w = {
 		.a = a, .form = docker ? ARCHIVE_DOCKER_TAR : dir ? ARCHIVE_OCI_DIR : ARCHIVE_OCI_TAR, .dest = dest,
-		.im = { .name = names, .manifest = buf_view(&d.manifest), .config = buf_view(&d.config), .media_type = d.media_type,
-			.blob = blob, .nblob = im->nlayer },
+		.im = images_of(p, &d, names), .n = p->n, .index = p->index ? &index : NULL,
 	};
 	work_call_put(&call, write_child, &w);
-	if (wait_job(a, JOB_LOCAL, WORK_ARCHIVE, buf_view(&call), NULL, 0, NULL, NULL, NULL, e) < 0)
+	int rc = wait_job(a, JOB_LOCAL, WORK_ARCHIVE, buf_view(&call), NULL, 0, NULL, NULL, NULL, e);
+	layers_clear(w.im, w.n);
+	if (rc < 0)
 		return err_wrap(e, "cannot write '%s'", dest);
-	documents_say(&d, ret_manifest);
+	*ret = d.root;
 	return 0;
-}
-
-int imagestore_export_tree(struct app *a, const struct image *im, enum output_type type, const char *dest, bool mode_delete, int64_t epoch,
-			   struct err **e)
-{
-	AUTO(buf_freep) struct buf b = BUF_MAX(1 << 20);
-	AUTO(treeout_clear) struct treeout_dest d = TREEOUT_NONE;
-	struct strs dirs = { 0 };
-	int rc = -1;
-
-	if (imagestore_unpack(a, im, &dirs, e) < 0)
-		return -1;
-	mode_t ours = umask(a->umask);
-	rc = treeout_open(type == OUTPUT_TAR, dest, &d, e);
-	umask(ours);
-	if (rc == 0) {
-		struct treeout_req r = {
-			.store = store_path(a->store), .dir = (const char *const *)dirs.v, .ndir = dirs.n, .tar = type == OUTPUT_TAR,
-			.mode_delete = mode_delete, .epoch = epoch, .diff = mem_array(im->nlayer + 1, sizeof(struct digest)),
-		};
-		for (size_t i = 0; i < im->nlayer; i++)
-			r.diff[i] = im->layer[i].diff;
-		treeout_put(&b, &r);
-		free(r.diff);
-		rc = wait_job(a, JOB_MAPPED, WORK_TREE, buf_view(&b), &d.fd, 1, NULL, NULL, NULL, e);
-	}
-	strs_clear(&dirs);
-	if (rc == 0) {
-		ours = umask(a->umask);
-		rc = treeout_finish(&d, dest, e);
-		umask(ours);
-	}
-	return rc < 0 ? err_wrap(e, "cannot write '%s'", dest) : 0;
-}
-
-int imagestore_empty_trash(struct app *a, struct err **e)
-{
-	AUTO(buf_freep) struct buf b = BUF_MAX(8192);
-
-	wire_put_str(&b, store_path(a->store));
-	return wait_job(a, JOB_MAPPED, WORK_RMTREE, buf_view(&b), NULL, 0, NULL, NULL, NULL, e);
 }

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "build/trees.h"
 #include "build/wait.h"
+#include "build/work.h"
 #include "layers/comp.h"
 #include "layers/config.h"
 #include "layers/listing.h"
@@ -26,37 +27,78 @@ static bool is_hex(const char *s)
 	return s[strspn(s, "0123456789abcdef")] == '\0';
 }
 
-/* An id or a prefix of one (at least 6 digits) among all names. */
+/* Only the image at i, which has no name of its own: the name stands for all of them. */
+static void single_out(struct name_record *r, size_t i)
+{
+	struct name_record *from = i == 0 ? r : &r->more[i - 1], one = *from;
+
+	*from = (struct name_record){ .more = from->more, .nmore = from->nmore };
+	free(one.name);
+	one.name = mem_str(digest_text(&one.config).s);
+	one.index = (struct digest){ 0 };
+	one.more = NULL;
+	one.nmore = 0;
+	name_record_clear(r);
+	*r = one;
+}
+
+/* Does the id begin so? */
+static bool begins(const struct digest *id, const char *hex)
+{
+	char have[DIGEST_HEX + 1];
+
+	digest_hex(id, have);
+	return strncmp(have, hex, strlen(hex)) == 0;
+}
+
+struct id_search {
+	const char *hex;
+	struct digest id;
+	size_t found, which;             /* SIZE_MAX: none; index of the image in the record */
+	bool twice;
+};
+
+static void id_try(struct id_search *s, const struct digest *id, size_t found, size_t which)
+{
+	if (!begins(id, s->hex))
+		return;
+	s->twice = s->twice || (s->found != SIZE_MAX && !digest_equal(&s->id, id));
+	if (s->found != SIZE_MAX)
+		return;
+	s->id = *id;
+	s->found = found;
+	s->which = which;
+}
+
+/* An id or a prefix of one (at least 6 digits) among all names; then of one of the images that a name has for several platforms. */
 static int find_by_id(struct app *a, const char *hex, struct name_record *ret, struct err **e)
 {
+	struct id_search s = { .hex = hex, .found = SIZE_MAX };
 	struct name_record *all = NULL;
-	size_t n = 0, bad = 0, found = SIZE_MAX;
-	bool twice = false;
+	const struct name_record *im;
+	size_t n = 0, bad = 0;
 
 	if (names_list(a->store, &all, &n, &bad, e) < 0)
 		return -1;
-	for (size_t i = 0; i < n; i++) {
-		char have[DIGEST_HEX + 1];
-
-		digest_hex(&all[i].config, have);
-		if (strncmp(have, hex, strlen(hex)) != 0)
-			continue;
-		if (found != SIZE_MAX && !digest_equal(&all[found].config, &all[i].config))
-			twice = true;
-		if (found == SIZE_MAX)
-			found = i;
-	}
-	if (found != SIZE_MAX && !twice) {
-		*ret = all[found];
-		all[found] = (struct name_record){ 0 };
+	for (size_t i = 0; i < n; i++)
+		id_try(&s, name_id(&all[i]), i, 0);
+	bool inner = s.found == SIZE_MAX;
+	for (size_t i = 0; i < n && inner; i++)
+		for (size_t k = 0; (im = name_image(&all[i], k)); k++)
+			id_try(&s, &im->config, i, k);
+	if (s.found != SIZE_MAX && !s.twice) {
+		*ret = all[s.found];
+		all[s.found] = (struct name_record){ 0 };
+		if (inner)
+			single_out(ret, s.which);
 	}
 	names_list_free(all, n);
-	if (twice)
+	if (s.twice)
 		return err_set(e, ERR_USAGE, "'%s' is the beginning of more than one image id", hex);
-	return found == SIZE_MAX ? IMAGE_MISS : 0;
+	return s.found == SIZE_MAX ? IMAGE_MISS : 0;
 }
 
-static int pin_record(struct app *a, const struct name_record *r, struct err **e)
+static int pin_image(struct app *a, const struct name_record *r, struct err **e)
 {
 	if (store_pin(a->store, PIN_BLOB, &r->config, e) < 0)
 		return -1;
@@ -69,6 +111,18 @@ static int pin_record(struct app *a, const struct name_record *r, struct err **e
 		if (!digest_zero(&r->layer[i].blob) && store_pin(a->store, PIN_BLOB, &r->layer[i].blob, e) < 0)
 			return -1;
 	}
+	return 0;
+}
+
+static int pin_record(struct app *a, const struct name_record *r, struct err **e)
+{
+	const struct name_record *im;
+
+	if (!digest_zero(&r->index) && store_pin(a->store, PIN_BLOB, &r->index, e) < 0)
+		return -1;
+	for (size_t i = 0; (im = name_image(r, i)); i++)
+		if (pin_image(a, im, e) < 0)
+			return -1;
 	return 0;
 }
 
@@ -99,6 +153,23 @@ int imagestore_find(struct app *a, const char *text, struct name_record *ret, st
 		return 0;
 	name_record_clear(ret);
 	return -1;
+}
+
+const struct name_record *imagestore_choose(const struct name_record *r, const struct platform *want)
+{
+	const struct name_record *best = NULL, *im;
+	struct platform have;
+	int most = 0;
+
+	for (size_t i = 0; (im = name_image(r, i)); i++) {
+		int rank = platform_parse(slice_of(im->platform), &have, NULL) < 0 ? 0 : platform_rank(want, &have);
+
+		if (rank > most) {
+			best = im;
+			most = rank;
+		}
+	}
+	return best;
 }
 
 int imagestore_load(struct app *a, const struct name_record *r, struct image *ret, struct err **e)
@@ -210,7 +281,7 @@ static void record_init(struct app *a, const struct image *im, const char *sourc
 /* The record under every name; without a name it is kept by its id, until it gets one. */
 static int put_names(struct app *a, struct name_record *take, const char *const *names, size_t n, struct err **e)
 {
-	struct digest_text id = digest_text(&take->config);
+	struct digest_text id = digest_text(name_id(take));
 	int rc = 0;
 
 	for (size_t i = 0; i < n && rc == 0; i++) {
@@ -256,11 +327,72 @@ int imagestore_keep_as(struct app *a, const char *const *names, size_t n, const 
 	return put_names(a, &r, names, n, e);
 }
 
+int imagestore_save_index(struct app *a, const struct parcel *p, const char *const *names, size_t n, struct descriptor *ret, struct err **e)
+{
+	AUTO(mem_freep) struct digest *config = mem_array(p->n, sizeof(*config));
+	AUTO(mem_freep) struct digest *manifest = mem_array(p->n, sizeof(*manifest));
+	struct name_record r = { 0 };
+
+	if (imagestore_documents(a, p, ret, config, manifest, e) < 0 || synced(a, e) < 0)
+		return -1;
+	record_init(a, &p->image[0], NULL, &manifest[0], &config[0], &r);
+	r.index = ret->digest;
+	r.more = mem_array(p->n, sizeof(*r.more));
+	for (; r.nmore + 1 < p->n; r.nmore++) {
+		size_t i = r.nmore + 1;
+
+		record_init(a, &p->image[i], NULL, &manifest[i], &config[i], &r.more[r.nmore]);
+	}
+	return put_names(a, &r, names, n, e);
+}
+
+/* The image of one becomes that of the other, which keeps its name and what belongs to that. */
+static void image_take(struct name_record *to, struct name_record *from)
+{
+	free(to->platform);
+	free(to->layer);
+	to->config = from->config;
+	to->manifest = from->manifest;
+	to->platform = take(&from->platform);
+	to->created = from->created;
+	to->size = from->size;
+	to->layer = take(&from->layer);
+	to->nlayer = from->nlayer;
+	from->nlayer = 0;
+}
+
+/* What was pulled of this index earlier stays; false: there is nothing such. */
+static bool join(struct name_record *have, struct name_record *fresh)
+{
+	struct name_record *to = NULL;
+	bool same = have->repo_digest && strcmp(have->repo_digest, fresh->repo_digest) == 0;
+
+	if (!same && (digest_zero(&have->index) || strcmp(digest_text(&have->index).s, fresh->repo_digest) != 0))
+		return false;
+	for (size_t i = 0; i <= have->nmore && !to; i++) {
+		struct name_record *im = i == 0 ? have : &have->more[i - 1];
+
+		if (digest_equal(&im->manifest, &fresh->manifest) || strcmp(im->platform ? im->platform : "", fresh->platform) == 0)
+			to = im;
+	}
+	if (!to) {
+		have->more = mem_grow(have->more, have->nmore + 1, sizeof(*have->more));
+		to = &have->more[have->nmore++];
+		*to = (struct name_record){ 0 };
+	}
+	image_take(to, fresh);
+	free(have->source);
+	have->source = take(&fresh->source);
+	free(have->repo_digest);
+	have->repo_digest = take(&fresh->repo_digest);
+	return true;
+}
+
 int imagestore_keep(struct app *a, const struct ref *ref, const struct pulled *p, struct err **e)
 {
+	AUTO(name_record_clear) struct name_record have = { 0 };
+	AUTO(name_record_clear) struct name_record r = { 0 };
 	AUTO(buf_freep) struct buf name = BUF_MAX(8192);
-	struct name_record r;
-	int rc;
 
 	ref_print(ref, &name);
 	if (synced(a, e) < 0)
@@ -268,9 +400,8 @@ int imagestore_keep(struct app *a, const struct ref *ref, const struct pulled *p
 	record_init(a, &p->image, p->source, &p->manifest, &p->config, &r);
 	r.name = mem_str(name.p);
 	r.repo_digest = mem_str(digest_text(&p->root).s);
-	rc = names_put(a->store, &r, e);
-	name_record_clear(&r);
-	return rc;
+	int rc = names_get(a->store, name.p, &have, e);
+	return rc < 0 ? -1 : names_put(a->store, rc == 0 && join(&have, &r) ? &have : &r, e);
 }
 
 /* ---- waiting for one asynchronous answer */
@@ -301,4 +432,12 @@ int imagestore_unpack(struct app *a, const struct image *im, struct strs *ret_di
 	if (trees_dirs(a->trees, diff, im->nlayer, dirs_arrived, &d, e) < 0)
 		return -1;
 	return wait_until(a, &d.done, &d.e, e);
+}
+
+int imagestore_empty_trash(struct app *a, struct err **e)
+{
+	AUTO(buf_freep) struct buf b = BUF_MAX(8192);
+
+	wire_put_str(&b, store_path(a->store));
+	return wait_job(a, JOB_MAPPED, WORK_RMTREE, buf_view(&b), NULL, 0, NULL, NULL, NULL, e);
 }

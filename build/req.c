@@ -29,12 +29,23 @@ const char *const *strs_null(struct strs *s)
 	return s->v ? (const char *const *)s->v : none;
 }
 
+void annotations_clear(struct annotations *a)
+{
+	for (size_t i = 0; i < a->n; i++) {
+		free(a->v[i].platform);
+		free(a->v[i].key);
+		free(a->v[i].value);
+	}
+	free(a->v);
+	*a = (struct annotations){ 0 };
+}
+
 void output_spec_clear(struct output_spec *o)
 {
 	free(o->dest);
 	free(o->comp);
 	strs_clear(&o->names);
-	strs_clear(&o->annotations);
+	annotations_clear(&o->annotations);
 	*o = (struct output_spec){ 0 };
 }
 
@@ -70,7 +81,7 @@ void req_clear(struct build_req *r)
 	strs_clear(&r->platforms);
 	strs_clear(&r->build_args);
 	strs_clear(&r->labels);
-	strs_clear(&r->annotations);
+	annotations_clear(&r->annotations);
 	strs_clear(&r->build_contexts);
 	strs_clear(&r->no_cache_filter);
 	strs_clear(&r->add_hosts);

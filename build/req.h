@@ -12,12 +12,25 @@ const char *const *strs_null(struct strs *s);            /* NULL-terminated view
 
 enum pull_mode { PULL_MISSING, PULL_ALWAYS, PULL_NEVER, PULL_NEWER };
 
+/* Where an annotation stands: in a manifest, with its entry in an index, in the index, or with what names the index. */
+enum annotation_place { ANNOTATE_MANIFEST, ANNOTATE_ENTRY, ANNOTATE_INDEX, ANNOTATE_TOP };
+struct annotation {
+	enum annotation_place place;
+	char *platform;                  /* normalised; NULL: all */
+	char *key, *value;
+};
+struct annotations {
+	struct annotation *v;
+	size_t n;
+};
+void annotations_clear(struct annotations *a);
+
 enum output_type { OUTPUT_STORE, OUTPUT_REGISTRY, OUTPUT_OCI, OUTPUT_DOCKER, OUTPUT_LOCAL, OUTPUT_TAR, OUTPUT_CACHEONLY };
 struct output_spec {
 	enum output_type type;
 	char *dest;                      /* path, "-" for stdout, NULL */
 	struct strs names;               /* name=, else the -t names */
-	struct strs annotations;         /* beside those of the request */
+	struct annotations annotations;  /* beside those of the request */
 	bool tar_false;                  /* tar=false: a directory */
 	bool push, push_by_digest;
 	char *comp;                      /* NULL: the request's */
@@ -26,6 +39,7 @@ struct output_spec {
 	bool docker_types;               /* oci-mediatypes=false */
 	bool rewrite_timestamp;
 	bool mode_delete;                /* type=local,mode=delete */
+	enum split { SPLIT_SEVERAL, SPLIT_YES, SPLIT_NO } split;         /* platform-split: a directory for each platform */
 };
 void output_spec_clear(struct output_spec *o);
 
@@ -83,7 +97,7 @@ struct build_req {
 	const char *target;
 	struct strs build_args;          /* "K=V", names without value already resolved from the environment */
 	struct strs labels;              /* "K=V" */
-	struct strs annotations;         /* "K=V" of the manifest */
+	struct annotations annotations;
 	struct strs build_contexts;      /* "NAME=SPEC" */
 	bool no_cache;
 	struct strs no_cache_filter;     /* stage names */
@@ -126,7 +140,7 @@ void req_clear(struct build_req *r);
 /* The whole build: parse, plan, run, export; or, by r->call, only what is checked and listed (printed by the command from `text`). What
  * --iidfile and --metadata-file ask for is written too. */
 struct build_done {
-	struct digest config;            /* image id; zero when nothing was built */
+	struct digest id;                /* of the image: of its config or index; zero when nothing was built */
 	struct buf text;                 /* of --call=check|outline|targets; max set by build_run */
 	int status;                      /* exit status of a call; 0 for a build */
 };

@@ -55,7 +55,7 @@ static int write_text(const struct app *a, const char *path, const char *text, s
 }
 
 /* spec/cli-flags.md 9.6. */
-static int write_metadata(struct plan *p, const struct output_done *d, struct err **e)
+static int write_metadata(struct plan *p, const struct output_done *d, const struct digest *id, struct err **e)
 {
 	AUTO(jval_freep) struct jval *o = jval_obj();
 	AUTO(buf_freep) struct buf b = BUF_MAX(4 << 20);
@@ -72,7 +72,7 @@ static int write_metadata(struct plan *p, const struct output_done *d, struct er
 		jval_set_str(o, "containerimage.digest", digest_text(&d->manifest.digest).s);
 		jval_set(o, "containerimage.descriptor", desc);
 	}
-	for (size_t i = 0; i < p->req->tags.n && !digest_zero(&d->config); i++)
+	for (size_t i = 0; i < p->req->tags.n && !digest_zero(id); i++)
 		buf_printf(&names, "%s%s", i ? "," : "", p->req->tags.v[i]);
 	if (names.n)
 		jval_set_str(o, "image.name", names.p);
@@ -187,16 +187,16 @@ int result_outputs(struct plan *const *plan, const struct image *im, size_t n, s
 		if (keep_bases(plan[i], e) < 0)
 			return -1;
 	/* Files are no image and have no id: then these files are empty, as buildx leaves them. */
-	const struct digest_text id = digest_text(&all.config);
-	bool image = !digest_zero(&all.config);
+	ret->id = p->req->index ? all.manifest.digest : all.config;
+	const struct digest_text id = digest_text(&ret->id);
+	bool image = !digest_zero(&ret->id);
 	if (p->req->iidfile && write_text(p->app, p->req->iidfile, image ? id.s : "", e) < 0)
 		return -1;
 	if (p->req->iidfile_raw && write_text(p->app, p->req->iidfile_raw, image ? strchr(id.s, ':') + 1 : "", e) < 0)
 		return -1;
 	if (write_digests(p, &all.manifest.digest, e) < 0)
 		return -1;
-	if (p->req->metadata_file && write_metadata(p, &all, e) < 0)
+	if (p->req->metadata_file && write_metadata(p, &all, &ret->id, e) < 0)
 		return -1;
-	ret->config = all.config;
 	return 0;
 }

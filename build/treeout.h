@@ -1,4 +1,5 @@
-/* build/treeout.h - the merged file system of an image, as a tar stream or a directory (spec/oci.md 4.4).
+/* build/treeout.h - the merged file system of an image, as a tar stream or a directory (spec/oci.md 4.4); of several platforms each in a
+ * directory of its own, or all in one, if no two have a file of the same name.
  *
  * The destination is opened by the main process; a mapped worker, which alone can read the layers, writes into that fd. Container root is
  * the user, so files of a directory output belong to the caller.
@@ -7,12 +8,19 @@
 #include "base/digest.h"
 #include "base/job.h"
 #include "base/tmp.h"
+#include "build/req.h"
+#include "layers/platform.h"
 
+struct treeout_part {                    /* one image */
+	struct platform_text platform;
+	bool split;                      /* below a directory that is named after it */
+	struct strs dir;                 /* ROOT-relative, bottom first */
+	struct digest *diff;             /* of the same layers */
+};
 struct treeout_req {
 	const char *store;
-	const char *const *dir;          /* ROOT-relative, bottom first */
-	size_t ndir;
-	struct digest *diff;             /* of the same layers */
+	struct treeout_part *part;
+	size_t n;
 	bool tar, mode_delete;
 	int64_t epoch;                   /* INT64_MIN: times as they are; else of every file */
 };

@@ -46,15 +46,16 @@ void image_clear(struct image *im)
 {
 	jval_free(im->config);
 	jval_free(im->annotation);
+	jval_free(im->entry_annotation);
 	free(im->layer);
 	*im = (struct image){ 0 };
 }
 
-void image_annotate(struct image *im, const char *key, const char *value)
+void image_annotate(struct jval **to, const char *key, const char *value)
 {
-	if (!im->annotation)
-		im->annotation = jval_obj();
-	jval_set_str(im->annotation, key, value);
+	if (!*to)
+		*to = jval_obj();
+	jval_set_str(*to, key, value);
 }
 
 void image_copy(struct image *to, const struct image *from)
@@ -62,6 +63,7 @@ void image_copy(struct image *to, const struct image *from)
 	*to = *from;
 	to->config = from->config ? jval_copy(from->config) : NULL;
 	to->annotation = from->annotation ? jval_copy(from->annotation) : NULL;
+	to->entry_annotation = from->entry_annotation ? jval_copy(from->entry_annotation) : NULL;
 	to->layer = from->nlayer ? mem_dup(from->layer, from->nlayer * sizeof(*from->layer)) : NULL;
 }
 
@@ -501,6 +503,51 @@ int image_manifest(const struct image *im, const struct digest *config, int64_t 
 		jval_set(doc, "annotations", jval_copy(im->annotation));
 	jval_print(doc, out, 2);
 	return buf_ok(out, "the manifest", e);
+}
+
+/* Member names with dots are the specification's. */
+static struct jval *platform_member(struct platform p)
+{
+	struct jval *o = jval_obj(), *list = jval_arr();
+	char feature[PLATFORM_WORD];
+
+	platform_normalise(&p);
+	jval_set_str(o, "architecture", p.arch);
+	jval_set_str(o, "os", p.os);
+	if (p.os_version[0])
+		jval_set_str(o, "os.version", p.os_version);
+	for (size_t i = 0; platform_feature(&p, i, feature); i++)
+		jval_add_str(list, feature);
+	if (jval_len(list))
+		jval_set(o, "os.features", list);
+	else
+		jval_free(list);
+	if (p.variant[0])
+		jval_set_str(o, "variant", p.variant);
+	return o;
+}
+
+int image_index(const struct image *im, const struct descriptor *item, size_t n, const struct jval *annotation, bool docker, struct buf *out,
+		struct err **e)
+{
+	AUTO(jval_freep) struct jval *doc = jval_obj();
+	struct jval *list = jval_arr();
+
+	jval_set_int(doc, "schemaVersion", 2);
+	jval_set_str(doc, "mediaType", manifest_media_type(DOC_INDEX, docker));
+	jval_set(doc, "manifests", list);
+	for (size_t i = 0; i < n; i++) {
+		struct jval *d = descriptor(item[i].media_type, &item[i].digest, item[i].size);
+
+		jval_set(d, "platform", platform_member(im[i].platform));
+		if (im[i].entry_annotation)
+			jval_set(d, "annotations", jval_copy(im[i].entry_annotation));
+		jval_add(list, d);
+	}
+	if (annotation)
+		jval_set(doc, "annotations", jval_copy(annotation));
+	jval_print(doc, out, 2);
+	return buf_ok(out, "the index", e);
 }
 
 void image_config_bytes(const struct image *im, struct buf *out)

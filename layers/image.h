@@ -21,9 +21,11 @@ struct image {
 	size_t nlayer;
 	struct platform platform;
 	struct jval *annotation;         /* of the manifest that is made from it; NULL: none */
+	struct jval *entry_annotation;   /* of its descriptor in an index; NULL: none */
 };
 void image_clear(struct image *im);
-void image_annotate(struct image *im, const char *key, const char *value);
+/* to: one of its annotation members, made when it is NULL. */
+void image_annotate(struct jval **to, const char *key, const char *value);
 void image_copy(struct image *to, const struct image *from);      /* deep */
 /* The config of FROM scratch for a platform: WorkingDir "/", Env PATH (spec/dockerfile.md 5.3). */
 void image_scratch(struct image *im, const struct platform *p);
@@ -52,5 +54,8 @@ int manifest_choose(const struct manifest *m, const struct platform *want, size_
 int image_from(const struct manifest *m, struct slice config, struct image *ret, struct err **e);
 /* Deterministic bytes. docker: schema 2 media types. Every layer must have a blob. */
 int image_manifest(const struct image *im, const struct digest *config, int64_t config_size, bool docker, struct buf *out, struct err **e);
+/* An index of manifests, in the order given; item: what they are, images: their platforms and annotations. annotation: of the index; NULL: none. */
+int image_index(const struct image *im, const struct descriptor *item, size_t n, const struct jval *annotation, bool docker, struct buf *out,
+		struct err **e);
 void image_config_bytes(const struct image *im, struct buf *out);
 const char *manifest_media_type(enum doc_kind kind, bool docker);

@@ -32,6 +32,9 @@ struct item {
 struct items {
 	struct item *item;
 	size_t n;
+	const struct archive_image *im;  /* what they belong to */
+	size_t nim;
+	const struct archive_index *index;       /* NULL */
 };
 
 static int by_digest(const void *a, const void *b)
@@ -48,13 +51,16 @@ static struct item of_bytes(struct slice s)
 }
 
 /* All blobs of all images, each once, sorted. */
-static void items_collect(const struct archive_image *im, size_t n, struct items *ret)
+static void items_collect(struct items *ret)
 {
-	size_t most = 0, k = 0;
+	const struct archive_image *im = ret->im;
+	size_t n = ret->nim, most = 1, k = 0;
 
 	for (size_t i = 0; i < n; i++)
 		most += 2 + im[i].nblob;
-	ret->item = mem_array(most + 1, sizeof(*ret->item));
+	ret->item = mem_array(most, sizeof(*ret->item));
+	if (ret->index)
+		ret->item[ret->n++] = of_bytes(ret->index->bytes);
 	for (size_t i = 0; i < n; i++) {
 		ret->item[ret->n++] = of_bytes(im[i].manifest);
 		ret->item[ret->n++] = of_bytes(im[i].config);
@@ -89,33 +95,49 @@ static void platform_member(struct jval *d, struct slice config)
 	jval_set(d, "platform", p);
 }
 
-/* Entry of index.json. name NULL: none. */
-static struct jval *index_entry(const struct archive_image *im, const char *name)
+/* Entry of index.json. name NULL: none. config: of a manifest; an index has no platform of its own. */
+static struct jval *index_entry(struct slice doc, const char *media_type, struct slice config, const struct jval *annotation, const char *name)
 {
-	const struct item m = of_bytes(im->manifest);
-	struct jval *d = jval_obj(), *a = NULL;
+	const struct item m = of_bytes(doc);
+	struct jval *d = jval_obj(), *a = annotation ? jval_copy(annotation) : NULL;
 	AUTO(ref_clear) struct ref r = { 0 };
 
-	jval_set_str(d, "mediaType", im->media_type);
+	jval_set_str(d, "mediaType", media_type);
 	jval_set_str(d, "digest", digest_text(&m.digest).s);
 	jval_set_int(d, "size", m.size);
-	platform_member(d, im->config);
-	if (!name)
-		return d;
-	a = jval_obj();
-	jval_set_str(a, "io.containerd.image.name", name);
-	if (ref_parse(slice_of(name), &r, NULL) == 0 && r.tag)
-		jval_set_str(a, "org.opencontainers.image.ref.name", r.tag);
-	jval_set(d, "annotations", a);
+	if (config.n)
+		platform_member(d, config);
+	if (name) {
+		a = a ? a : jval_obj();
+		jval_set_str(a, "io.containerd.image.name", name);
+		if (ref_parse(slice_of(name), &r, NULL) == 0 && r.tag)
+			jval_set_str(a, "org.opencontainers.image.ref.name", r.tag);
+	}
+	if (a)
+		jval_set(d, "annotations", a);
 	return d;
 }
 
-static void index_add(struct jval *list, const struct archive_image *im)
+static void index_add(struct jval *list, const char *const *name, struct slice doc, const char *media_type, struct slice config,
+		      const struct jval *annotation)
 {
-	if (!im->name || !im->name[0])
-		jval_add(list, index_entry(im, NULL));
-	for (size_t i = 0; im->name && im->name[i]; i++)
-		jval_add(list, index_entry(im, im->name[i]));
+	if (!name || !name[0])
+		jval_add(list, index_entry(doc, media_type, config, annotation, NULL));
+	for (size_t i = 0; name && name[i]; i++)
+		jval_add(list, index_entry(doc, media_type, config, annotation, name[i]));
+}
+
+static void index_fill(struct jval *list, const struct items *all)
+{
+	const struct archive_index *x = all->index;
+
+	if (x)
+		index_add(list, x->name, x->bytes, x->media_type, SLICE_NONE, x->annotation);
+	for (size_t i = 0; !x && i < all->nim; i++) {
+		const struct archive_image *im = &all->im[i];
+
+		index_add(list, im->name, im->manifest, im->media_type, im->config, im->annotation);
+	}
 }
 
 static struct jval *index_new(void)
@@ -256,28 +278,27 @@ static int tar_blobs(struct out *o, const struct items *all, struct err **e)
 	return 0;
 }
 
-static int tar_all(struct out *o, bool docker, const struct archive_image *im, size_t n, const struct items *all, struct err **e)
+static int tar_all(struct out *o, bool docker, const struct items *all, struct err **e)
 {
 	AUTO(jval_freep) struct jval *index = index_new();
 	AUTO(jval_freep) struct jval *list = jval_arr();
 
-	for (size_t i = 0; i < n; i++) {
-		index_add(jval_get(index, "manifests"), &im[i]);
-		docker_entry(list, &im[i]);
-	}
+	index_fill(jval_get(index, "manifests"), all);
+	for (size_t i = 0; i < all->nim; i++)
+		docker_entry(list, &all->im[i]);
 	if (member_doc(o, "index.json", index, e) < 0 || member_bytes(o, "oci-layout", SLICE_LIT(layout_text), e) < 0 ||
 	    (docker && member_doc(o, "manifest.json", list, e) < 0) || tar_blobs(o, all, e) < 0)
 		return -1;
 	return o->tar->ops->end(o->tar, e);
 }
 
-static int write_tar(int fd, bool docker, int store, const struct archive_image *im, size_t n, const struct items *all, struct err **e)
+static int write_tar(int fd, bool docker, int store, const struct items *all, struct err **e)
 {
 	struct out o = { .fd = fd, .store = store };
 	const struct tarout_opts opts = { .clamp_mtime = INT64_MAX, .plain = true };
 
 	o.tar = tarout_new(to_fd, &o, &opts);
-	int rc = tar_all(&o, docker, im, n, all, e);
+	int rc = tar_all(&o, docker, all, e);
 	sink_free(&o.tar);
 	return rc;
 }
@@ -295,8 +316,7 @@ static int beside(const char *dest, int *ret_dir, const char **ret_name, struct 
 	return *ret_dir >= 0 ? 0 : err_errno(e, ERR_HOST, errno, "cannot open the directory '%s'", above);
 }
 
-static int tar_to(const char *dest, bool docker, int store, const struct archive_image *im, size_t n, const struct items *all,
-		  struct err **e)
+static int tar_to(const char *dest, bool docker, int store, const struct items *all, struct err **e)
 {
 	AUTO(fd_closep) int dir = -1;
 	AUTO(tmp_rollback) struct tmp t = TMP_NONE;      /* behind dir, which its rollback needs */
@@ -304,18 +324,18 @@ static int tar_to(const char *dest, bool docker, int store, const struct archive
 	struct stat st;
 
 	if (strcmp(dest, "-") == 0)
-		return write_tar(STDOUT_FILENO, docker, store, im, n, all, e);
+		return write_tar(STDOUT_FILENO, docker, store, all, e);
 	/* A pipe or a device is written to, not replaced. */
 	if (stat(dest, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
 		AUTO(fd_closep) int fd = openat(AT_FDCWD, dest, O_WRONLY | O_CLOEXEC | O_NOCTTY);
 
 		if (fd < 0)
 			return err_errno(e, ERR_HOST, errno, "cannot open '%s'", dest);
-		return write_tar(fd, docker, store, im, n, all, e) < 0 ? -1 : fd_close(&fd, dest, e);
+		return write_tar(fd, docker, store, all, e) < 0 ? -1 : fd_close(&fd, dest, e);
 	}
 	mode_t mask = umask(0);
 	umask(mask);
-	if (beside(dest, &dir, &name, e) < 0 || tmp_open(&t, dir, e) < 0 || write_tar(t.fd, docker, store, im, n, all, e) < 0)
+	if (beside(dest, &dir, &name, e) < 0 || tmp_open(&t, dir, e) < 0 || write_tar(t.fd, docker, store, all, e) < 0)
 		return -1;
 	return tmp_commit(&t, dir, name, TMP_SYNC, 0666 & ~mask, e);
 }
@@ -373,7 +393,7 @@ static bool same_name(const struct jval *old, const struct jval *new)
 }
 
 /* The index that is there, without what ours replace, then ours. */
-static int merged(int root, const struct archive_image *im, size_t n, struct jval **ret, struct err **e)
+static int merged(int root, const struct items *all, struct jval **ret, struct err **e)
 {
 	AUTO(buf_freep) struct buf b = BUF_MAX(INDEX_MAX);
 	AUTO(jval_freep) struct jval *doc = NULL;
@@ -381,8 +401,7 @@ static int merged(int root, const struct archive_image *im, size_t n, struct jva
 	struct jval *list = jval_arr();
 	int rc = at_read(root, "index.json", &b, e);
 
-	for (size_t i = 0; i < n; i++)
-		index_add(ours, &im[i]);
+	index_fill(ours, all);
 	if (rc == 0)
 		rc = jdoc_parse(buf_view(&b), "index.json", &doc, e);
 	else if (rc == AT_MISSING)
@@ -427,7 +446,7 @@ static int is_layout(int root, struct err **e)
 	return v && strcmp(v, "1.0.0") == 0 ? 0 : err_set(e, ERR_HOST, "its layout has version '%s'; 1.0.0 is understood", v ? v : "");
 }
 
-static int dir_fill(int root, int store, const struct archive_image *im, size_t n, const struct items *all, struct err **e)
+static int dir_fill(int root, int store, const struct items *all, struct err **e)
 {
 	AUTO(buf_freep) struct buf b = BUF_MAX(INDEX_MAX);
 	AUTO(jval_freep) struct jval *index = NULL;
@@ -438,14 +457,14 @@ static int dir_fill(int root, int store, const struct archive_image *im, size_t 
 		if (dir_blob(root, store, &all->item[i], e) < 0)
 			return -1;
 	}
-	if (dir_file(root, "oci-layout", SLICE_LIT(layout_text), e) < 0 || merged(root, im, n, &index, e) < 0)
+	if (dir_file(root, "oci-layout", SLICE_LIT(layout_text), e) < 0 || merged(root, all, &index, e) < 0)
 		return -1;
 	jval_print(index, &b, 0);
 	/* Last, so that whoever reads the directory meanwhile finds all that it names. */
 	return buf_ok(&b, "index.json", e) < 0 ? -1 : dir_file(root, "index.json", buf_view(&b), e);
 }
 
-static int dir_new(const char *dest, int store, const struct archive_image *im, size_t n, const struct items *all, struct err **e)
+static int dir_new(const char *dest, int store, const struct items *all, struct err **e)
 {
 	AUTO(fd_closep) int above = -1;
 	AUTO(fd_closep) int root = -1;
@@ -459,7 +478,7 @@ static int dir_new(const char *dest, int store, const struct archive_image *im, 
 	if (beside(clean, &above, &name, e) < 0 || at_mkdir(above, made, 0755, e) < 0)
 		return -1;
 	root = at_open_store(above, made, O_RDONLY | O_DIRECTORY, 0, e);
-	int rc = root < 0 ? -1 : dir_fill(root, store, im, n, all, e);
+	int rc = root < 0 ? -1 : dir_fill(root, store, all, e);
 	if (rc == 0)
 		rc = at_rename(above, made, above, name, RENAME_NOREPLACE, e);
 	if (rc < 0)
@@ -467,17 +486,17 @@ static int dir_new(const char *dest, int store, const struct archive_image *im, 
 	return rc;
 }
 
-static int dir_to(const char *dest, int store, const struct archive_image *im, size_t n, const struct items *all, struct err **e)
+static int dir_to(const char *dest, int store, const struct items *all, struct err **e)
 {
 	AUTO(fd_closep) int root = openat(AT_FDCWD, dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (root < 0 && errno == ENOENT)
-		return dir_new(dest, store, im, n, all, e);
+		return dir_new(dest, store, all, e);
 	if (root < 0)
 		return err_errno(e, ERR_HOST, errno, "cannot open the directory '%s'", dest);
 	if (flock(root, LOCK_EX) < 0)
 		return err_errno(e, ERR_HOST, errno, "cannot lock the directory '%s'", dest);
-	return is_layout(root, e) < 0 ? -1 : dir_fill(root, store, im, n, all, e);
+	return is_layout(root, e) < 0 ? -1 : dir_fill(root, store, all, e);
 }
 
 /* docker reads gzip and plain layers; its older versions nothing else. */
@@ -497,16 +516,17 @@ static int docker_layers_ok(const struct archive_image *im, size_t n, struct err
 	return 0;
 }
 
-int archive_write(enum archive_form form, const char *dest, int store, const struct archive_image *im, size_t n, struct err **e)
+int archive_write(enum archive_form form, const char *dest, int store, const struct archive_image *im, size_t n,
+		  const struct archive_index *index, struct err **e)
 {
-	struct items all = { 0 };
+	struct items all = { .im = im, .nim = n, .index = index };
 	int rc = form == ARCHIVE_DOCKER_TAR ? docker_layers_ok(im, n, e) : 0;
 
-	items_collect(im, n, &all);
+	items_collect(&all);
 	if (rc == 0 && form == ARCHIVE_OCI_DIR)
-		rc = dir_to(dest, store, im, n, &all, e);
+		rc = dir_to(dest, store, &all, e);
 	else if (rc == 0)
-		rc = tar_to(dest, form == ARCHIVE_DOCKER_TAR, store, im, n, &all, e);
+		rc = tar_to(dest, form == ARCHIVE_DOCKER_TAR, store, &all, e);
 	free(all.item);
 	return rc < 0 ? err_wrap(e, "cannot write the archive '%s'", dest) : 0;
 }

@@ -12,11 +12,20 @@ struct archive_image {
 	const char *media_type;
 	const struct descriptor *blob;   /* layers */
 	size_t nblob;
+	const struct jval *annotation;   /* of what index.json says of it; NULL: none but its name */
+};
+/* An index of all the images: then index.json names it, and not them. */
+struct archive_index {
+	const char *const *name;
+	struct slice bytes;
+	const char *media_type;
+	const struct jval *annotation;
 };
 enum archive_form { ARCHIVE_OCI_DIR, ARCHIVE_OCI_TAR, ARCHIVE_DOCKER_TAR };
-/* dest: path, or "-" for stdout (tars only). DOCKER_TAR is the universal form of 4.1: layout members plus manifest.json; its layers
+/* index: NULL for images apart. dest: path, or "-" for stdout (tars only). DOCKER_TAR is the universal form of 4.1: layout members plus manifest.json; its layers
  * must be gzip or uncompressed. Written to a temporary sibling and renamed; an existing OCI directory gets the image added. */
-int archive_write(enum archive_form form, const char *dest, int store, const struct archive_image *im, size_t n, struct err **e);
+int archive_write(enum archive_form form, const char *dest, int store, const struct archive_image *im, size_t n,
+		  const struct archive_index *index, struct err **e);
 
 struct archive_found {
 	char **name;                     /* references found for it */

@@ -67,6 +67,8 @@ static int look(struct push *p, struct err **e)
 				upload_clear(&l->u);
 				l->used = false;
 			}
+			while (!l->used && next < r->nblob && earlier(r, next))
+				next++;
 			if (!l->used && next < r->nblob) {
 				l->blob = next++;
 				upload_init(&l->u, &p->d, p->peer, &r->blob[l->blob].digest, r->blob[l->blob].size);
@@ -232,12 +234,12 @@ static int confirmed(struct push *p, const struct request *r, const struct diges
 		       digest_text(ours).s);
 }
 
-static int put(struct push *p, const char *what, const struct digest *ours, bool retry, struct err **e)
+static int put(struct push *p, const struct push_doc *m, const char *what, const struct digest *ours, bool retry, struct err **e)
 {
 	AUTO(request_clear) struct request r = { 0 };
-	struct http_bytes doc = { .bytes = p->req->manifest };
+	struct http_bytes doc = { .bytes = m->bytes };
 	struct http_source src = http_source_bytes(&doc);
-	AUTO(mem_freep) char *type = mem_printf("Content-Type: %s", p->req->media_type);
+	AUTO(mem_freep) char *type = mem_printf("Content-Type: %s", m->media_type);
 	char path[DIST_PATH], scope[DIST_PATH];
 
 	request_init(&r, &p->d.net, p->peer, "PUT");
@@ -253,25 +255,40 @@ static int put(struct push *p, const char *what, const struct digest *ours, bool
 		return confirmed(p, &r, ours, e);
 	if (!retry || !missing_blobs(p, &r))
 		return request_refused(&r, "cannot send the manifest", e);
-	return send_all(p, e) < 0 ? -1 : put(p, what, ours, false, e);
+	return send_all(p, e) < 0 ? -1 : put(p, m, what, ours, false, e);
+}
+
+static int by_digest(struct push *p, const struct push_doc *m, struct err **e)
+{
+	struct digest digest;
+
+	digest_of(m->bytes.p, m->bytes.n, &digest);
+	if (m->bytes.n > MANIFEST_MAX)
+		return err_set(e, ERR_LIMIT, "a manifest has %zu bytes; registries take 4 MiB", m->bytes.n);
+	return put(p, m, digest_text(&digest).s, &digest, true, e);
 }
 
 static int manifest(struct push *p, const struct digest *digest, struct err **e)
 {
 	const struct push_req *r = p->req;
+	const struct push_doc *m = &r->manifest;
 	size_t n = 0;
 
-	if (r->manifest.n > MANIFEST_MAX)
-		return err_set(e, ERR_LIMIT, "the manifest has %zu bytes; registries take 4 MiB", r->manifest.n);
+	for (size_t i = 0; i < r->nchild; i++) {
+		if (by_digest(p, &r->child[i], e) < 0)
+			return -1;
+	}
+	if (m->bytes.n > MANIFEST_MAX)
+		return err_set(e, ERR_LIMIT, "the manifest has %zu bytes; registries take 4 MiB", m->bytes.n);
 	if (!r->tag)
-		return put(p, r->ref->tag ? r->ref->tag : digest_text(digest).s, digest, true, e);
+		return put(p, m, r->ref->tag ? r->ref->tag : digest_text(digest).s, digest, true, e);
 	while (r->tag[n])
 		n++;
 	/* Once by digest, so that all tags appear only when everything is there. */
-	if (n != 1 && put(p, digest_text(digest).s, digest, true, e) < 0)
+	if (n != 1 && by_digest(p, m, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
-		if (put(p, r->tag[i], digest, true, e) < 0)
+		if (put(p, m, r->tag[i], digest, true, e) < 0)
 			return err_wrap(e, "cannot set the tag '%s'", r->tag[i]);
 	}
 	return 0;
@@ -291,7 +308,7 @@ int push_run(const struct push_req *r, const struct transfer_opts *o, const stru
 	p.there = mem_array(r->nblob + 1, sizeof(*p.there));
 	p.nlane = o->parallel ? o->parallel : PARALLEL;
 	p.nlane = p.nlane < PARALLEL_MAX ? p.nlane : PARALLEL_MAX;
-	digest_of(r->manifest.p, r->manifest.n, &digest);
+	digest_of(r->manifest.bytes.p, r->manifest.bytes.n, &digest);
 	if (mirror_candidates(r->ref, o, true, &p.place, &p.nplace, e) < 0)
 		return err_wrap(e, "cannot push '%s'", name.p);
 	p.peer = dist_peer(&p.d, &p.place[p.nplace - 1], e);

@@ -57,14 +57,19 @@ struct push_blob {
 	int64_t size;
 	const char *const *from;         /* "host/repo" candidates for a mount, NULL-terminated; NULL */
 };
+struct push_doc {
+	struct slice bytes;
+	const char *media_type;
+};
 struct push_req {
 	const struct ref *ref;           /* every tag of one repository in one request: */
 	const char *const *tag;          /* NULL-terminated; NULL: ref's own tag; empty list: by digest only */
 	int store;                       /* store directory fd; blobs are read from blobs/sha256/<hex> and verified again (T9) */
-	const struct push_blob *blob;    /* config included, manifest not */
+	const struct push_blob *blob;    /* configs included, manifests not; one may be there several times */
 	size_t nblob;
-	struct slice manifest;
-	const char *media_type;
+	const struct push_doc *child;    /* manifests that the manifest, an index, is of: by digest, before it */
+	size_t nchild;
+	struct push_doc manifest;
 	/* A blob that is in no store (a base that was never downloaded) may be fetched from its source while pushing. */
 };
 int push_run(const struct push_req *r, const struct transfer_opts *o, const struct transfer_calls *c, struct digest *ret_manifest,

@@ -28,7 +28,7 @@ static void tell(struct app *a, const struct build_req *r, const struct build_do
 	for (size_t i = 0; i < r->tags.n; i++)
 		buf_printf(&names, "%s%s", i ? ", " : " as ", r->tags.v[i]);
 	if (image)
-		report_note(a->report, REPORT_NOTE, "image %s%s", digest_short(&d->config).s, names.n ? names.p : "");
+		report_note(a->report, REPORT_NOTE, "image %s%s", digest_short(&d->id).s, names.n ? names.p : "");
 }
 
 /* kaniko's "dir://", "tar://" in front of a path. */
@@ -72,12 +72,12 @@ static int build_main(struct app *a, void *opts, struct strs *pos, struct err **
 		return -1;
 	if (strcmp(r.call, "build") != 0)
 		return cmd_print(&done.text, e) < 0 ? -1 : done.status;
-	if (o->quiet && digest_zero(&done.config))
+	if (o->quiet && digest_zero(&done.id))
 		return 0;
 	if (o->quiet) {
 		AUTO(buf_freep) struct buf id = BUF_MAX(256);
 
-		buf_printf(&id, "%s\n", digest_text(&done.config).s);
+		buf_printf(&id, "%s\n", digest_text(&done.id).s);
 		return cmd_print(&id, e);
 	}
 	tell(a, &r, &done);

@@ -18,10 +18,13 @@ static int labels(struct build_opts *o, struct build_req *r, struct err **e)
 
 static bool makes_manifest(const struct build_req *r)
 {
-	for (size_t i = 0; i < r->noutput; i++)
-		if (r->output[i].type == OUTPUT_REGISTRY || r->output[i].type == OUTPUT_OCI || r->output[i].push || r->output[i].push_by_digest)
+	for (size_t i = 0; i < r->noutput; i++) {
+		const struct output_spec *o = &r->output[i];
+
+		if (o->type == OUTPUT_REGISTRY || o->type == OUTPUT_OCI || o->push || o->push_by_digest || (o->type == OUTPUT_STORE && r->index))
 			return true;
-	return false;
+	}
+	return r->noutput == 0 && r->index;
 }
 
 static int digest_files(const struct build_opts *o, struct build_req *r, struct err **e)
@@ -42,7 +45,7 @@ static int digest_files(const struct build_opts *o, struct build_req *r, struct 
 static int annotations(struct app *a, struct build_opts *o, struct build_req *r, struct err **e)
 {
 	for (size_t i = 0; i < o->annotations.n; i++)
-		if (output_annotation(o->annotations.v[i], &r->annotations, e) < 0)
+		if (annotation_parse(o->annotations.v[i], &r->annotations, e) < 0)
 			return -1;
 	const char *option = r->annotations.n ? "annotation" : r->image.base_annotations ? "inherit-annotations" :
 			     r->image.created_annotation ? "created-annotation" : NULL;

@@ -100,7 +100,7 @@ int cmd_words(const struct cmd *c, const struct strs *pos, size_t min, size_t ma
 	return err_set(e, ERR_USAGE, "kiln %s does not know what to do with '%s'; see 'kiln %s --help'", c->name, pos->v[max], c->name);
 }
 
-int cmd_image(struct app *a, const char *text, struct name_record *ret, struct image *ret_image, struct err **e)
+int cmd_image(struct app *a, const char *text, struct name_record *ret, struct err **e)
 {
 	int rc = imagestore_find(a, text, ret, e);
 
@@ -108,7 +108,28 @@ int cmd_image(struct app *a, const char *text, struct name_record *ret, struct i
 		err_set(e, ERR_USAGE, "there is no image '%s' in the store", text);
 		return err_hint(e, "'kiln images' lists what there is; 'kiln pull' fetches from a registry");
 	}
-	return rc < 0 ? -1 : ret_image ? imagestore_load(a, ret, ret_image, e) : 0;
+	return rc < 0 ? -1 : 0;
+}
+
+int cmd_one(struct app *a, const struct name_record *r, const char *platform, const struct name_record **ret, struct image *ret_image,
+	    struct err **e)
+{
+	AUTO(buf_freep) struct buf have = BUF_MAX(8192);
+	const struct name_record *im;
+	struct platform p;
+
+	if (platform && platform_parse(slice_of(platform), &p, e) < 0)
+		return -1;
+	if (!platform)
+		platform_host(&p);
+	*ret = imagestore_choose(r, &p);
+	if (!*ret && !platform)
+		*ret = r;
+	if (*ret)
+		return imagestore_load(a, *ret, ret_image, e);
+	for (size_t i = 0; (im = name_image(r, i)); i++)
+		buf_printf(&have, "%s%s", i ? ", " : "", im->platform ? im->platform : "");
+	return err_set(e, ERR_USAGE, "the image '%s' in the store is for %s, not for %s", r->name, have.p, platform_text(&p).s);
 }
 
 int cmd_print(const struct buf *b, struct err **e)

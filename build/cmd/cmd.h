@@ -43,8 +43,13 @@ extern const struct opt_row common_table[];
 void cmd_usage(const struct cmd *c, struct buf *out);
 /* ERR_USAGE unless at least min and at most max words were given; what: how the usage line calls them. */
 int cmd_words(const struct cmd *c, const struct strs *pos, size_t min, size_t max, struct err **e);
-/* An image of the store by what the user wrote, with its config and layers unless ret_image is NULL. A missing one is ERR_USAGE. */
-int cmd_image(struct app *a, const char *text, struct name_record *ret, struct image *ret_image, struct err **e);
+/* An image of the store by what the user wrote. A missing one is ERR_USAGE. */
+int cmd_image(struct app *a, const char *text, struct name_record *ret, struct err **e);
+/* Which of the images that the name has: that of the platform, which has to be there; NULL: the host's, else the first. With its config and
+ * layers. */
+int cmd_one(struct app *a, const struct name_record *r, const char *platform, const struct name_record **ret, struct image *ret_image,
+	    struct err **e);
+#define PLATFORM_ROW(T, help) { 0, "platform", "OS/ARCH[/VARIANT]", help, OPT_TEXT, offsetof(T, platform), NULL }
 /* Everything to standard output; a full disk or closed pipe is an error. */
 int cmd_print(const struct buf *b, struct err **e);
 struct jval;

@@ -101,44 +101,86 @@ static int filtered(const struct images_opts *o, const struct strs *pos, const s
 	return 0;
 }
 
-static struct jval *record_json(const struct name_record *r)
+static void set_digest(struct jval *o, const char *name, const struct digest *d)
+{
+	if (digest_zero(d))
+		jval_set_null(o, name);
+	else
+		jval_set_str(o, name, digest_text(d).s);
+}
+
+static void set_text(struct jval *o, const char *name, const char *s)
+{
+	if (s)
+		jval_set_str(o, name, s);
+	else
+		jval_set_null(o, name);
+}
+
+/* Of a name, or of one of its images. */
+static void set_image(struct jval *o, const struct name_record *r, uint64_t size)
+{
+	jval_set_str(o, "platform", r->platform ? r->platform : "");
+	jval_set_str(o, "created", clock_rfc3339(r->created).s);
+	jval_set_int(o, "size", (int64_t)size);
+}
+
+static struct jval *platforms_json(const struct name_record *r)
+{
+	struct jval *list = jval_arr();
+	const struct name_record *im;
+
+	for (size_t i = 0; (im = name_image(r, i)); i++) {
+		struct jval *o = jval_obj();
+
+		set_digest(o, "id", &im->config);
+		set_digest(o, "manifest", &im->manifest);
+		set_image(o, im, im->size);
+		jval_add(list, o);
+	}
+	return list;
+}
+
+/* one: of its images that is shown; NULL: the name as a whole. */
+static struct jval *record_json(const struct name_record *r, const struct name_record *one)
 {
 	struct jval *o = jval_obj();
 
 	jval_set_str(o, "name", r->name);
-	jval_set_str(o, "id", digest_text(&r->config).s);
-	if (digest_zero(&r->manifest))
-		jval_set_null(o, "manifest");
-	else
-		jval_set_str(o, "manifest", digest_text(&r->manifest).s);
-	if (r->repo_digest)
-		jval_set_str(o, "digest", r->repo_digest);
-	else
-		jval_set_null(o, "digest");
-	if (r->source)
-		jval_set_str(o, "source", r->source);
-	else
-		jval_set_null(o, "source");
-	jval_set_str(o, "platform", r->platform ? r->platform : "");
-	jval_set_str(o, "created", clock_rfc3339(r->created).s);
-	jval_set_int(o, "size", (int64_t)r->size);
+	set_digest(o, "id", one ? &one->config : name_id(r));
+	set_digest(o, "manifest", one ? &one->manifest : digest_zero(&r->index) ? &r->manifest : &r->index);
+	set_text(o, "digest", r->repo_digest ? r->repo_digest : digest_zero(&r->index) ? NULL : digest_text(&r->index).s);
+	set_text(o, "source", r->source);
+	set_image(o, one ? one : r, one ? one->size : name_size(r));
+	if (r->nmore || !digest_zero(&r->index))
+		jval_set(o, "platforms", platforms_json(r));
 	return o;
+}
+
+/* What a registry calls it. */
+static const char *shown_digest(const struct name_record *r, struct digest_text *text)
+{
+	const struct digest *d = digest_zero(&r->index) ? &r->manifest : &r->index;
+
+	*text = digest_text(d);
+	return r->repo_digest ? r->repo_digest : digest_zero(d) ? "<none>" : text->s;
 }
 
 static void images_row(const struct images_opts *o, const struct name_record *r, int64_t now, struct table *t)
 {
 	AUTO(buf_freep) struct buf repo = BUF_MAX(8192);
 	AUTO(buf_freep) struct buf tag = BUF_MAX(8192);
+	struct digest_text text;
 
 	familiar(r, &repo, &tag);
 	table_cell(t, "%s", repo.p);
 	table_cell(t, "%s", tag.p);
 	if (o->digests)
-		table_cell(t, "%s", r->repo_digest ? r->repo_digest : digest_zero(&r->manifest) ? "<none>" : digest_text(&r->manifest).s);
-	table_cell(t, "%s", o->no_trunc ? digest_text(&r->config).s : digest_short(&r->config).s);
+		table_cell(t, "%s", shown_digest(r, &text));
+	table_cell(t, "%s", o->no_trunc ? digest_text(name_id(r)).s : digest_short(name_id(r)).s);
 	/* An image without layers has no time of its own. */
 	table_cell(t, "%s", r->created ? human_ago(r->created, now).s : "-");
-	table_cell(t, "%s", human_bytes(r->size).s);
+	table_cell(t, "%s", human_bytes(name_size(r)).s);
 }
 
 static int images_main(struct app *a, void *opts, struct strs *pos, struct err **e)
@@ -165,9 +207,9 @@ static int images_main(struct app *a, void *opts, struct strs *pos, struct err *
 			return -1;
 		if (!show)
 			continue;
-		jval_add(json, record_json(&all.v[i]));
+		jval_add(json, record_json(&all.v[i], NULL));
 		if (o->quiet)
-			buf_printf(&out, "%s\n", o->no_trunc ? digest_text(&all.v[i].config).s : digest_short(&all.v[i].config).s);
+			buf_printf(&out, "%s\n", o->no_trunc ? digest_text(name_id(&all.v[i])).s : digest_short(name_id(&all.v[i])).s);
 		else
 			images_row(o, &all.v[i], clock_wall(), &t);
 	}
@@ -195,7 +237,7 @@ static int tag_main(struct app *a, void *opts, struct strs *pos, struct err **e)
 {
 	AUTO(name_record_clear) struct name_record r = { 0 };
 
-	if (cmd_words(&cmd_tag, pos, 2, SIZE_MAX, e) < 0 || cmd_image(a, pos->v[0], &r, NULL, e) < 0)
+	if (cmd_words(&cmd_tag, pos, 2, SIZE_MAX, e) < 0 || cmd_image(a, pos->v[0], &r, e) < 0)
 		return -1;
 	AUTO(mem_freep) char *old = mem_str(r.name);
 	for (size_t i = 1; i < pos->n; i++) {
@@ -274,13 +316,17 @@ static int rmi_one(struct app *a, const struct rmi_opts *o, const char *word, st
 	if (list(a, &all, e) < 0)
 		return -1;
 	for (size_t i = 0; i < all.n; i++)
-		names += digest_equal(&all.v[i].config, &r.config);
+		names += digest_equal(name_id(&all.v[i]), name_id(&r));
+	if (names == 0) {
+		err_set(e, ERR_USAGE, "'%s' is one of the images of a name, which has several platforms", word);
+		return err_hint(e, "remove the name: 'kiln images --json' tells which one");
+	}
 	if (names > 1 && !o->force) {
 		err_set(e, ERR_USAGE, "the image '%s' has %zu names", word, names);
 		return err_hint(e, "remove one of them, or all with -f");
 	}
 	for (size_t i = 0; i < all.n; i++)
-		if (digest_equal(&all.v[i].config, &r.config) && rmi_name(a, all.v[i].name, out, e) < 0)
+		if (digest_equal(name_id(&all.v[i]), name_id(&r)) && rmi_name(a, all.v[i].name, out, e) < 0)
 			return -1;
 	return 0;
 }
@@ -318,11 +364,12 @@ const struct cmd cmd_rmi = {
 
 /* ---- inspect */
 
-struct json_opts {
-	bool json;
+struct inspect_opts {
+	const char *platform;
 };
-static const struct opt_row json_table[] = {
+static const struct opt_row inspect_table[] = {
 	{ 0, "json", NULL, NULL, OPT_ACCEPT, 0, NULL },
+	PLATFORM_ROW(struct inspect_opts, "which image, when the name has several platforms"),
 	{ 0, "type", "image", NULL, OPT_ACCEPT, 0, NULL },
 	{ 'f', "format", "TEMPLATE", NULL, OPT_ERR, 0, "the output is JSON: take it apart with jq" },
 	{ 0, NULL, NULL, NULL, OPT_BOOL, 0, NULL },
@@ -352,6 +399,7 @@ static struct jval *layers_json(const struct image *im)
 static int inspect_main(struct app *a, void *opts, struct strs *pos, struct err **e)
 {
 	AUTO(jval_freep) struct jval *all = jval_arr();
+	const struct inspect_opts *o = opts;
 
 	if (cmd_words(&cmd_inspect, pos, 1, SIZE_MAX, e) < 0)
 		return -1;
@@ -359,12 +407,14 @@ static int inspect_main(struct app *a, void *opts, struct strs *pos, struct err 
 		AUTO(name_record_clear) struct name_record r = { 0 };
 		AUTO(image_clear) struct image im = { 0 };
 
-		if (cmd_image(a, pos->v[i], &r, &im, e) < 0)
+		const struct name_record *one = NULL;
+
+		if (cmd_image(a, pos->v[i], &r, e) < 0 || cmd_one(a, &r, o->platform, &one, &im, e) < 0)
 			return -1;
-		struct jval *o = record_json(&r);
-		jval_set(o, "layers", layers_json(&im));
-		jval_set(o, "config", jval_copy(im.config));
-		jval_add(all, o);
+		struct jval *v = record_json(&r, one);
+		jval_set(v, "layers", layers_json(&im));
+		jval_set(v, "config", jval_copy(im.config));
+		jval_add(all, v);
 	}
 	return cmd_print_json(all, e);
 }
@@ -373,8 +423,8 @@ const struct cmd cmd_inspect = {
 	.name = "inspect",
 	.args = "NAME...",
 	.help = "show config and layers of images as JSON",
-	.opts = json_table,
-	.opts_size = sizeof(struct json_opts),
+	.opts = inspect_table,
+	.opts_size = sizeof(struct inspect_opts),
 	.flags = CMD_STORE,
 	.run = inspect_main,
 };
@@ -382,9 +432,11 @@ const struct cmd cmd_inspect = {
 /* ---- history */
 
 struct history_opts {
+	const char *platform;
 	bool json, no_trunc, quiet;
 };
 static const struct opt_row history_table[] = {
+	PLATFORM_ROW(struct history_opts, "which image, when the name has several platforms"),
 	{ 0, "json", NULL, "print as JSON", OPT_BOOL, offsetof(struct history_opts, json), NULL },
 	{ 0, "no-trunc", NULL, "show whole lines", OPT_BOOL, offsetof(struct history_opts, no_trunc), NULL },
 	{ 'q', "quiet", NULL, "show only the instructions", OPT_BOOL, offsetof(struct history_opts, quiet), NULL },
@@ -449,9 +501,10 @@ static int history_main(struct app *a, void *opts, struct strs *pos, struct err 
 	AUTO(table_clear) struct table t = { .columns = 3, .right = 4 };
 	AUTO(jval_freep) struct jval *json = jval_arr();
 	AUTO(buf_freep) struct buf out = BUF_MAX(64 << 20);
+	const struct name_record *one = NULL;
 	struct history_opts *o = opts;
 
-	if (cmd_words(&cmd_history, pos, 1, 1, e) < 0 || cmd_image(a, pos->v[0], &r, &im, e) < 0)
+	if (cmd_words(&cmd_history, pos, 1, 1, e) < 0 || cmd_image(a, pos->v[0], &r, e) < 0 || cmd_one(a, &r, o->platform, &one, &im, e) < 0)
 		return -1;
 	table_cell(&t, "CREATED");
 	table_cell(&t, "CREATED BY");

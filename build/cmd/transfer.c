@@ -113,13 +113,14 @@ const struct cmd cmd_pull = {
 /* ---- push */
 
 struct push_opts {
-	const char *comp, *digestfile, *format;
+	const char *platform, *comp, *digestfile, *format;
 	int64_t level;
 	bool force_comp, quiet, json;
 	struct net_opts net;
 };
 static const struct push_opts push_defaults = { .level = -1 };
 static const struct opt_row push_table[] = {
+	PLATFORM_ROW(struct push_opts, "send only the image for that platform"),
 	{ 0, "compression", "zstd|gzip|uncompressed", "how layers without a blob are compressed", OPT_WORD, offsetof(struct push_opts, comp), NULL },
 	{ 0, "compression-format", "zstd|gzip|uncompressed", NULL, OPT_ALIAS, 0, "compression" },
 	{ 0, "compression-level", "N", "level of the compression", OPT_NUMBER, offsetof(struct push_opts, level), NULL },
@@ -165,37 +166,94 @@ static int push_print(const struct push_opts *o, const char *name, const struct 
 	return o->json ? cmd_print_json(json, e) : cmd_print(&out, e);
 }
 
+/* Images of a name on their way out, and the stored documents that they go with. */
+struct outgoing {
+	struct name_record r;
+	struct image *image;
+	struct digest *config, *manifest;
+	struct parcel parcel;
+};
+
+static void outgoing_clear(struct outgoing *o)
+{
+	for (size_t i = 0; i < o->parcel.n; i++)
+		image_clear(&o->image[i]);
+	free(o->image);
+	free(o->config);
+	free(o->manifest);
+	name_record_clear(&o->r);
+}
+
+/* The index with all its images, if there is one; or the one image that is meant (cmd_one). */
+static int outgoing_load(struct app *a, struct outgoing *o, bool whole, const char *platform, struct err **e)
+{
+	bool index = whole && !platform && !digest_zero(&o->r.index);
+	size_t n = index ? 1 + o->r.nmore : 1;
+	const struct name_record *im = NULL;
+
+	o->image = mem_array(n, sizeof(*o->image));
+	o->config = mem_array(n, sizeof(*o->config));
+	o->manifest = mem_array(n, sizeof(*o->manifest));
+	o->parcel = (struct parcel){ .image = o->image, .index = index, .config = o->config, .manifest = o->manifest };
+	while (o->parcel.n < n) {
+		size_t i = o->parcel.n++;
+
+		if (index)
+			im = name_image(&o->r, i);
+		int rc = index ? imagestore_load(a, im, &o->image[i], e) : cmd_one(a, &o->r, platform, &im, &o->image[i], e);
+		if (rc < 0)
+			return -1;
+		o->config[i] = im->config;
+		o->manifest[i] = im->manifest;
+	}
+	if (index)
+		o->parcel.keep = o->r.index;
+	return 0;
+}
+
+/* They get documents of their own. */
+static void outgoing_anew(struct outgoing *o)
+{
+	o->parcel.manifest = NULL;
+	o->parcel.keep = (struct digest){ 0 };
+}
+
 static int push_main(struct app *a, void *opts, struct strs *pos, struct err **e)
 {
-	AUTO(name_record_clear) struct name_record r = { 0 };
-	AUTO(image_clear) struct image im = { 0 };
+	AUTO(outgoing_clear) struct outgoing out = { 0 };
 	AUTO(ref_clear) struct ref ref = { 0 };
 	AUTO(buf_freep) struct buf name = BUF_MAX(8192);
 	struct push_opts *o = opts;
 	struct transfer_opts t = cmd_transfer(a, &o->net, ERR_PUSH);
 	bool docker = o->format && strcmp(o->format, "docker") == 0;
-	struct descriptor manifest;
+	struct descriptor root;
 
-	if (cmd_words(&cmd_push, pos, 1, 2, e) < 0 || check_level(o->comp, o->level, e) < 0 || cmd_image(a, pos->v[0], &r, &im, e) < 0)
+	if (cmd_words(&cmd_push, pos, 1, 2, e) < 0 || check_level(o->comp, o->level, e) < 0 || cmd_image(a, pos->v[0], &out.r, e) < 0 ||
+	    outgoing_load(a, &out, true, o->platform, e) < 0)
 		return -1;
 	if (o->quiet)
 		ui_quiet(a->report);
-	const char *to = pos->n > 1 ? pos->v[1] : r.name;
+	const char *to = pos->n > 1 ? pos->v[1] : out.r.name;
 	if (strncmp(to, "docker://", 9) == 0)
 		to += 9;
-	if (pos->n == 1 && strncmp(r.name, "sha256:", 7) == 0)
+	if (pos->n == 1 && name_untagged(out.r.name))
 		return err_set(e, ERR_USAGE, "the image has no name: say where it goes with kiln push %s NAME", pos->v[0]);
 	if (parse_ref(to, &ref, e) < 0)
 		return -1;
 	ref_print(&ref, &name);
-	/* Unless something is asked for, what was pulled keeps its manifest to the byte. */
-	bool same = !o->comp && !o->force_comp && !docker && !digest_zero(&r.manifest);
-	if (!same && imagestore_blobs(a, &im, docker && !o->comp ? "gzip" : o->comp, (int)o->level, o->force_comp || docker, e) < 0)
-		return -1;
+	/* Unless something is asked for, what has a manifest keeps it to the byte. */
+	bool anew = o->comp || o->force_comp || docker;
+	for (size_t i = 0; i < out.parcel.n; i++)
+		if ((anew || digest_zero(&out.manifest[i])) &&
+		    imagestore_blobs(a, &out.image[i], docker && !o->comp ? "gzip" : o->comp, (int)o->level, o->force_comp || docker, e) < 0)
+			return -1;
+	if (anew)
+		outgoing_anew(&out);
+	out.parcel.docker = docker;
 	const char *names[] = { name.p, NULL };
-	if (imagestore_push(a, &im, same ? &r.manifest : NULL, names, 1, docker, &t, &manifest, e) < 0)
+	if (imagestore_push(a, &out.parcel, names, 1, &t, &root, e) < 0)
 		return -1;
-	return push_print(o, name.p, &manifest.digest, e);
+	return push_print(o, name.p, &root.digest, e);
 }
 
 const struct cmd cmd_push = {
@@ -213,12 +271,13 @@ const struct cmd cmd_push = {
 /* ---- save */
 
 struct save_opts {
-	const char *output, *format, *comp;
+	const char *platform, *output, *format, *comp;
 	int64_t level;
 	bool quiet;
 };
 static const struct save_opts save_defaults = { .level = -1 };
 static const struct opt_row save_table[] = {
+	PLATFORM_ROW(struct save_opts, "save only the image for that platform"),
 	{ 'o', "output", "FILE", "write to FILE instead of standard output", OPT_TEXT, offsetof(struct save_opts, output), NULL },
 	{ 0, "format", "docker-archive|oci-archive|oci-dir", "form of the archive", OPT_WORD, offsetof(struct save_opts, format), NULL },
 	{ 0, "compression", "zstd|gzip|uncompressed", "how layers are compressed", OPT_WORD, offsetof(struct save_opts, comp), NULL },
@@ -228,20 +287,20 @@ static const struct opt_row save_table[] = {
 };
 
 /* All words name one image; each name that is not an id goes into the archive. */
-static int save_names(struct app *a, const struct strs *pos, struct strs *names, struct name_record *first, struct image *im, struct err **e)
+static int save_names(struct app *a, const struct strs *pos, struct strs *names, struct name_record *first, struct err **e)
 {
-	if (cmd_image(a, pos->v[0], first, im, e) < 0)
+	if (cmd_image(a, pos->v[0], first, e) < 0)
 		return -1;
 	for (size_t i = 0; i < pos->n; i++) {
 		AUTO(name_record_clear) struct name_record r = { 0 };
 
-		if (cmd_image(a, pos->v[i], &r, NULL, e) < 0)
+		if (cmd_image(a, pos->v[i], &r, e) < 0)
 			return -1;
-		if (!digest_equal(&r.config, &first->config)) {
+		if (!digest_equal(name_id(&r), name_id(first))) {
 			err_set(e, ERR_USAGE, "'%s' and '%s' are different images, and an archive is written of one", pos->v[0], pos->v[i]);
 			return err_hint(e, "save them one by one; with --format=oci-dir they can go into the same directory");
 		}
-		if (strncmp(r.name, "sha256:", 7) != 0)
+		if (!name_untagged(r.name))
 			strs_add(names, r.name);
 	}
 	return 0;
@@ -249,8 +308,7 @@ static int save_names(struct app *a, const struct strs *pos, struct strs *names,
 
 static int save_main(struct app *a, void *opts, struct strs *pos, struct err **e)
 {
-	AUTO(name_record_clear) struct name_record r = { 0 };
-	AUTO(image_clear) struct image im = { 0 };
+	AUTO(outgoing_clear) struct outgoing out = { 0 };
 	AUTO(strs_clear) struct strs names = { 0 };
 	struct save_opts *o = opts;
 	const char *dest = o->output ? o->output : "-";
@@ -266,11 +324,14 @@ static int save_main(struct app *a, void *opts, struct strs *pos, struct err **e
 		return err_set(e, ERR_USAGE, "a docker archive cannot hold layers compressed with zstd: use --format=oci-archive");
 	if (o->quiet)
 		ui_quiet(a->report);
-	if (save_names(a, pos, &names, &r, &im, e) < 0)
+	if (save_names(a, pos, &names, &out.r, e) < 0 || outgoing_load(a, &out, oci, o->platform, e) < 0)
 		return -1;
-	struct descriptor manifest;
-	return imagestore_export_archive(a, &im, oci ? OUTPUT_OCI : OUTPUT_DOCKER, dir, dest, strs_null(&names), names.n, o->comp, (int)o->level,
-					 o->comp != NULL, &r.config, &manifest, e);
+	/* An index stays what it is, unless its layers are compressed anew. */
+	if (!out.parcel.index || o->comp)
+		outgoing_anew(&out);
+	struct descriptor root;
+	return imagestore_export_archive(a, &out.parcel, oci ? OUTPUT_OCI : OUTPUT_DOCKER, dir, dest, strs_null(&names), o->comp, (int)o->level,
+					 o->comp != NULL, &root, e);
 }
 
 const struct cmd cmd_save = {

@@ -6,11 +6,12 @@ static int archive_run(struct output_job *j, struct output_done *ret, struct err
 	const char *comp = j->spec->comp ? j->spec->comp : j->req->comp;
 	int level = j->spec->level >= 0 ? j->spec->level : j->req->level;
 	bool force = j->spec->force_comp || j->req->force_comp;
+	const struct parcel p = output_parcel(j);
 
-	if (output_id(j->image, &ret->config, e) < 0)
+	if (output_id(j, &ret->config, e) < 0)
 		return -1;
-	return imagestore_export_archive(j->app, j->image, j->spec->type, j->spec->tar_false, j->spec->dest, strs_null(&j->names),
-					 j->names.n, comp, level, force, NULL, &ret->manifest, e);
+	return imagestore_export_archive(j->app, &p, j->spec->type, j->spec->tar_false, j->spec->dest, strs_null(&j->names), comp, level, force,
+					 &ret->manifest, e);
 }
 
 const struct output output_oci = {

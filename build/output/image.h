@@ -4,5 +4,6 @@
 
 /* Every layer has a blob afterwards. form: what the output needs, NULL: the request's choice. */
 int output_blobs(struct output_job *j, const char *form, struct err **e);
-/* Digest of the config, which is the image's id. */
-int output_id(const struct image *im, struct digest *ret, struct err **e);
+/* Digest of the config, which is the id of one image; nothing of an index. */
+int output_id(const struct output_job *j, struct digest *ret, struct err **e);
+struct parcel output_parcel(struct output_job *j);

@@ -50,39 +50,6 @@ static int key_comp(struct output_spec *o, const char *value, struct err **e)
 	return 0;
 }
 
-int output_annotation(const char *text, struct strs *to, struct err **e)
-{
-	static const char *const other[] = { "index", "index-descriptor", "manifest-descriptor" };
-	size_t n = strcspn(text, ":=,[");
-	struct slice type = { text, n };
-
-	for (size_t i = 0; i < countof(other) && text[n] != '='; i++)
-		if (slice_is(type, other[i]))
-			return err_set(e, ERR_USAGE, "the annotation is '%s', but one platform is built, without an index", text);
-	if (slice_is(type, "manifest") && (text[n] == '[' || text[n] == ',')) {
-		err_set(e, ERR_USAGE, "the annotation is '%s', but one platform is built, without an index", text);
-		return err_hint(e, "leave out what stands in front of the ':'");
-	}
-	if (slice_is(type, "manifest") && text[n] == ':')
-		text += n + 1;
-	if (!strchr(text, '=') || *text == '=')
-		return err_set(e, ERR_USAGE, "the annotation is '%s', not of the form KEY=VALUE", text);
-	strs_add(to, text);
-	return 0;
-}
-
-/* "annotation.KEY=VALUE" and its kin; 1: it is none of them. */
-static int annotation_key(struct output_spec *o, const char *key, const char *value, struct err **e)
-{
-	struct slice kind, name;
-
-	if (strncmp(key, "annotation", 10) != 0 || (key[10] != '.' && key[10] != '-') || !slice_cut(slice_of(key), '.', &kind, &name))
-		return 1;
-	kind = slice_skip(kind, kind.n > 10 ? 11 : 10);
-	AUTO(mem_freep) char *text = mem_printf("%.*s%s%s=%s", SLICE_F(kind), kind.n ? ":" : "", name.p, value);
-	return output_annotation(text, &o->annotations, e);
-}
-
 /* Keys of images; 1: it is none of them. */
 static int image_key(struct output_spec *o, const char *key, const char *value, struct err **e)
 {
@@ -125,7 +92,7 @@ static int image_key(struct output_spec *o, const char *key, const char *value, 
 	/* What they ask for is how it is done anyway, or concerns an engine that is not here. */
 	if (strcmp(key, "store") == 0 || strcmp(key, "unpack") == 0 || strcmp(key, "name-canonical") == 0)
 		return 0;
-	return annotation_key(o, key, value, e);
+	return annotation_key(key, value, &o->annotations, e);
 }
 
 static int set_key(const struct output *row, struct output_spec *o, const char *key, const char *value, struct err **e)
@@ -149,8 +116,12 @@ static int set_key(const struct output *row, struct output_spec *o, const char *
 		o->mode_delete = value[0] == 'd';
 		return 0;
 	}
-	if (strcmp(key, "platform-split") == 0 && (row->type == OUTPUT_LOCAL || row->type == OUTPUT_TAR))
-		return truth(key, value, &keep, e);
+	if (strcmp(key, "platform-split") == 0 && (row->type == OUTPUT_LOCAL || row->type == OUTPUT_TAR)) {
+		if (truth(key, value, &keep, e) < 0)
+			return -1;
+		o->split = keep ? SPLIT_YES : SPLIT_NO;
+		return 0;
+	}
 	int rc = row->image ? image_key(o, key, value, e) : 1;
 	return rc == 1 ? err_set(e, ERR_USAGE, "type=%s has no key '%s'", row->name, key) : rc;
 }
@@ -270,6 +241,13 @@ static int check_one(const struct build_req *r, const struct output_spec *o, str
 		err_set(e, ERR_USAGE, "a manifest of docker's form holds no annotations");
 		return err_hint(e, "leave out oci-mediatypes=false");
 	}
+	if (o->type == OUTPUT_DOCKER && r->index) {
+		err_set(e, ERR_USAGE, r->platforms.n > 1 ? "docker's archive holds one platform, and %zu are built" :
+			"docker's archive holds no index", r->platforms.n);
+		return err_hint(e, "use type=oci, or build each platform into an archive of its own");
+	}
+	if (annotation_check(r, &r->annotations, e) < 0 || annotation_check(r, &o->annotations, e) < 0)
+		return -1;
 	if (row->image && level >= 0 && c && (level < c->level_min || level > c->level_max))
 		return err_set(e, ERR_USAGE, "%s has the levels %d to %d, not %d", c->name, c->level_min, c->level_max, level);
 	return 0;
@@ -315,29 +293,18 @@ static int normalised(const struct strs *from, struct strs *to, struct err **e)
 	return 0;
 }
 
-static void annotate(struct image *im, const struct strs *list)
-{
-	for (size_t i = 0; i < list->n; i++) {
-		const char *value = strchr(list->v[i], '=');
-		AUTO(mem_freep) char *key = mem_strn(list->v[i], (size_t)(value - list->v[i]));
-
-		image_annotate(im, key, value + 1);
-	}
-}
-
 int output_run(struct app *a, const struct build_req *r, const struct output_spec *spec, struct image *im, size_t n, int64_t epoch,
 	       struct output_done *ret, struct err **e)
 {
 	struct output_job j = { .app = a, .req = r, .spec = spec, .image = im, .n = n, .epoch = epoch };
 
 	*ret = (struct output_done){ 0 };
-	for (size_t i = 0; i < n; i++) {
-		annotate(&im[i], &r->annotations);
-		annotate(&im[i], &spec->annotations);
-	}
+	annotate(&j);
 	int rc = normalised(spec->names.n ? &spec->names : &r->tags, &j.names, e);
 	if (rc == 0)
 		rc = of_type(spec->type)->run(&j, ret, e);
 	strs_clear(&j.names);
+	jval_free(j.annotation);
+	jval_free(j.top);
 	return rc;
 }

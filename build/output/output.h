@@ -14,11 +14,12 @@ struct output_job {
 	struct image *image;             /* one per platform; layers[] are updated when blobs are made */
 	size_t n;
 	struct strs names;               /* normalised */
+	struct jval *annotation, *top;   /* of the index, and of what names it; NULL: none */
 	int64_t epoch;                   /* SOURCE_DATE_EPOCH as resolved; INT64_MIN: none */
 };
 struct output_done {
-	struct digest config;            /* image id; zero when the output made none */
-	struct descriptor manifest;      /* its digest is zero when none was written */
+	struct digest config;            /* zero when the output made no image, or an index */
+	struct descriptor manifest;      /* or index; its digest is zero when none was written */
 };
 struct output {
 	const char *name;                /* type=... */
@@ -32,8 +33,14 @@ extern const struct output output_store, output_registry, output_docker, output_
 
 /* One --output value. */
 int output_parse(const char *text, struct output_spec *ret, struct err **e);
-/* "[manifest:]KEY=VALUE" to a list of "KEY=VALUE". */
-int output_annotation(const char *text, struct strs *to, struct err **e);
+/* build/output/annotate.c: "[TYPE[PLATFORM],...:]KEY=VALUE", with the types manifest, index, manifest-descriptor and index-descriptor. */
+int annotation_parse(const char *text, struct annotations *to, struct err **e);
+/* The key of an output, "annotation-TYPE[PLATFORM].KEY"; 1: it is none of these. */
+int annotation_key(const char *key, const char *value, struct annotations *to, struct err **e);
+/* Is there what they are for? */
+int annotation_check(const struct build_req *r, const struct annotations *list, struct err **e);
+/* Those of the request and of the output to the images and the index of a job. */
+void annotate(struct output_job *j);
 /* What cannot work is told before the build: no name to push, a tar for a terminal, a form that cannot hold the compression. */
 int output_check(const struct build_req *r, struct err **e);
 /* Put the images there, as an index if the request says so. epoch: see above. */

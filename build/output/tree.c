@@ -3,7 +3,10 @@
 
 static int tree_run(struct output_job *j, struct output_done *ret, struct err **e)
 {
-	return imagestore_export_tree(j->app, j->image, j->spec->type, j->spec->dest, j->spec->mode_delete, j->epoch, e);
+	enum split split = j->spec->split;
+
+	return imagestore_export_tree(j->app, j->image, j->n, split == SPLIT_YES || (split == SPLIT_SEVERAL && j->req->index), j->spec->type,
+				      j->spec->dest, j->spec->mode_delete, j->epoch, e);
 }
 
 const struct output output_local = { .name = "local", .type = OUTPUT_LOCAL, .to_dest = true, .run = tree_run };

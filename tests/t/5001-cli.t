@@ -121,7 +121,7 @@ if need skopeo; then
 else
     skip "annotations"
 fi
-for o in --annotation=index:a=b --annotation=manifest,index:a=b "--annotation=manifest[linux/amd64]:a=b" --annotation=a --annotation==b -otype=oci,dest=x,annotation-index.a=b -otype=docker,dest=x,oci-mediatypes=false,compression=gzip,annotation.a=b; do
+for o in --annotation=index:a=b --annotation=manifest,index:a=b "--annotation=manifest[linux/s390x]:a=b" "--annotation=manifest[]:a=b" "--annotation=index[linux/amd64]:a=b" --annotation=a --annotation==b -otype=oci,dest=x,annotation-index.a=b -otype=docker,dest=x,oci-mediatypes=false,compression=gzip,annotation.a=b; do
     status 125 "$o" "$KILN" build "$o" "$T/meta"
     like "$out" 'annotation' "is refused with the reason"
 done

@@ -180,7 +180,7 @@ static void round_trip(enum archive_form form, const char *file, const char *wha
 	struct err *e = NULL;
 	size_t n = 0, blobs = 0;
 
-	ok(archive_write(form, path, store, &im, 1, &e) == 0, "%s is written", what);
+	ok(archive_write(form, path, store, &im, 1, NULL, &e) == 0, "%s is written", what);
 	ok(read_it(path, NULL, "amd64", &f, &n, &blobs, &e) == 0 && n == 1 && blobs == 2 && layers_there(), "%s is read back", what);
 	if (e) {
 		printf("# %s\n", err_cause(e));
@@ -218,14 +218,14 @@ static void written_again(void)
 	AUTO(buf_freep) struct buf x = BUF_MAX(1 << 20);
 	AUTO(buf_freep) struct buf y = BUF_MAX(1 << 20);
 
-	ok(archive_write(ARCHIVE_OCI_DIR, path, store, &im, 1, &e) == 0 && read_it(path, NULL, "amd64", &f, &n, &blobs, &e) == 0 && n == 1 &&
+	ok(archive_write(ARCHIVE_OCI_DIR, path, store, &im, 1, NULL, &e) == 0 && read_it(path, NULL, "amd64", &f, &n, &blobs, &e) == 0 && n == 1 &&
 	   f[0].nname == 3, "a directory gets a name more, and the same name stays once");
 	archive_found_free(f, n);
-	ok(archive_write(ARCHIVE_OCI_TAR, a, store, &im, 1, &e) == 0 && archive_write(ARCHIVE_OCI_TAR, b, store, &im, 1, &e) == 0 &&
+	ok(archive_write(ARCHIVE_OCI_TAR, a, store, &im, 1, NULL, &e) == 0 && archive_write(ARCHIVE_OCI_TAR, b, store, &im, 1, NULL, &e) == 0 &&
 	   at_read(w.root, "a.tar", &x, &e) == 0 && at_read(w.root, "b.tar", &y, &e) == 0 && slice_equal(buf_view(&x), buf_view(&y)),
 	   "the same image gives the same tar");
 	snprintf(w.blob[1].media_type, sizeof(w.blob[1].media_type), "%s+zstd", OCI_LAYER);
-	ok(archive_write(ARCHIVE_DOCKER_TAR, a, store, &im, 1, &e) < 0 && err_kind(e) == ERR_INPUT, "a docker archive takes no zstd");
+	ok(archive_write(ARCHIVE_DOCKER_TAR, a, store, &im, 1, NULL, &e) < 0 && err_kind(e) == ERR_INPUT, "a docker archive takes no zstd");
 	err_free(take(&e));
 	snprintf(w.blob[1].media_type, sizeof(w.blob[1].media_type), "%s+gzip", OCI_LAYER);
 	char hex[DIGEST_HEX + 1], blob[100];
@@ -234,7 +234,7 @@ static void written_again(void)
 	AUTO(fd_closep) int fd = openat(w.root, blob, O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || pwrite(fd, "x", 1, 20) != 1)
 		abort();
-	ok(archive_write(ARCHIVE_OCI_TAR, b, store, &im, 1, &e) < 0, "a damaged blob does not leave the store");
+	ok(archive_write(ARCHIVE_OCI_TAR, b, store, &im, 1, NULL, &e) < 0, "a damaged blob does not leave the store");
 	err_free(e);
 	if (pwrite(fd, w.layer[0].p + 20, 1, 20) != 1)
 		abort();

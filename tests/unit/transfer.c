@@ -187,7 +187,7 @@ static int do_push(struct image_data *im, const struct server *s, const char *co
 		return -1;
 	const struct push_req r = {
 		.ref = &ref, .tag = tag, .store = im->store, .blob = im->blob, .nblob = LAYERS + 1,
-		.manifest = buf_view(&im->manifest), .media_type = "application/vnd.oci.image.manifest.v1+json",
+		.manifest = { buf_view(&im->manifest), "application/vnd.oci.image.manifest.v1+json" },
 	};
 	return push_run(&r, &o, &calls, &d, e);
 }
