@@ -168,21 +168,17 @@ static int execute(struct app *a, struct plans *all, struct build_done *ret, str
 	return result_outputs(all->p, all->image, all->n, ret, e);
 }
 
-int build_run(struct app *a, const struct build_req *r, struct build_done *ret, struct err **e)
+/* A question about the file is answered for the first platform. */
+static bool every_platform(const struct build_req *r)
 {
-	AUTO(context_freep) struct context *c = NULL;
-	AUTO(file_freep) struct file *f = NULL;
-	AUTO(plans_clear) struct plans all = { 0 };
+	return strcmp(r->call, "build") == 0 || strcmp(r->call, "steps") == 0;
+}
 
-	*ret = (struct build_done){ .text = BUF_MAX(64 << 20) };
-	if (app_store(a, e) < 0 || context_open(a, r, &c, e) < 0 || parse(a, r, c, &f, ret, e) < 0)
-		return -1;
-	if (!f)
-		return 0;
-	if (check_frontend(r, f->source, e) < 0)
-		return -1;
-	/* A question about the file is answered for the first platform. */
-	size_t n = r->platforms.n && strcmp(r->call, "build") == 0 ? r->platforms.n : 1;
+static int run(struct app *a, const struct build_req *r, struct file *f, struct context *c, struct build_done *ret, struct err **e)
+{
+	AUTO(plans_clear) struct plans all = { 0 };
+	size_t n = r->platforms.n && every_platform(r) ? r->platforms.n : 1;
+
 	all.p = mem_array(n, elem_size(all.p));
 	all.image = mem_array(n, sizeof(*all.image));
 	for (; all.n < n; all.n++)
@@ -191,5 +187,27 @@ int build_run(struct app *a, const struct build_req *r, struct build_done *ret, 
 	tell_unused(&all);
 	if (!all.p[0]->check_only || strcmp(r->call, "check") == 0)
 		lint_context(all.p[0]);
-	return all.p[0]->check_only ? call_run(all.p[0], ret, e) : execute(a, &all, ret, e);
+	return all.p[0]->check_only ? call_run(all.p, all.n, ret, e) : execute(a, &all, ret, e);
+}
+
+int build_run(struct app *a, const struct build_req *r, struct build_done *ret, struct err **e)
+{
+	AUTO(context_freep) struct context *c = NULL;
+	AUTO(file_freep) struct file *f = NULL;
+	AUTO(strs_clear) struct strs found = { 0 };
+
+	*ret = (struct build_done){ .text = BUF_MAX(64 << 20) };
+	if (app_store(a, e) < 0 || context_open(a, r, &c, e) < 0 || parse(a, r, c, &f, ret, e) < 0)
+		return -1;
+	if (!f)
+		return 0;
+	if (check_frontend(r, f->source, e) < 0)
+		return -1;
+	if (!r->all_platforms || !every_platform(r))
+		return run(a, r, f, c, ret, e);
+	if (all_platforms(a, r, f, c, &found, e) < 0)
+		return -1;
+	struct build_req each = *r;
+	each.platforms = found;
+	return run(a, &each, f, c, ret, e);
 }

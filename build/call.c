@@ -344,23 +344,30 @@ static void outline_run(struct plan *p, bool json, struct buf *out)
 
 /* ---- --dry-run: what a build would do, in the order in which it would begin (spec/cli-flags.md 2) */
 
-static void steps_run(struct plan *p, bool json, struct buf *out)
+static struct jval *step_json(const struct step *s)
+{
+	struct jval *v = jval_obj();
+
+	jval_set_int(v, "id", s->id);
+	jval_set_str(v, "title", s->title);
+	jval_set_str(v, "stage", s->stage->title);
+	jval_set(v, "location", call_location(s->in->line, s->in->end_line));
+	return v;
+}
+
+static void steps_run(struct plan *const *p, size_t n, bool json, struct buf *out)
 {
 	AUTO(jval_freep) struct jval *list = jval_arr();
 
-	for (size_t i = 0; i < p->nstep; i++) {
-		const struct step *s = p->step[i];
-		struct jval *v = json ? jval_obj() : NULL;
+	for (size_t i = 0; i < n; i++) {
+		for (size_t k = 0; k < p[i]->nstep; k++) {
+			const struct step *s = p[i]->step[k];
 
-		if (!json) {
-			buf_printf(out, "#%u %s\n", s->id, s->title);
-			continue;
+			if (json)
+				jval_add(list, step_json(s));
+			else
+				buf_printf(out, "#%u %s\n", s->id, s->title);
 		}
-		jval_set_int(v, "id", s->id);
-		jval_set_str(v, "title", s->title);
-		jval_set_str(v, "stage", s->stage->title);
-		jval_set(v, "location", call_location(s->in->line, s->in->end_line));
-		jval_add(list, v);
 	}
 	if (json) {
 		jval_print(list, out, 2);
@@ -368,8 +375,9 @@ static void steps_run(struct plan *p, bool json, struct buf *out)
 	}
 }
 
-int call_run(struct plan *p, struct build_done *ret, struct err **e)
+int call_run(struct plan *const *all, size_t n, struct build_done *ret, struct err **e)
 {
+	struct plan *p = all[0];
 	const struct build_req *r = p->req;
 	struct buf *out = &ret->text;
 
@@ -378,7 +386,7 @@ int call_run(struct plan *p, struct build_done *ret, struct err **e)
 		return buf_ok(out, "the outline", e);
 	}
 	if (strcmp(r->call, "steps") == 0) {
-		steps_run(p, r->call_format == CALL_JSON, out);
+		steps_run(all, n, r->call_format == CALL_JSON, out);
 		return buf_ok(out, "the steps", e);
 	}
 	if (strcmp(r->call, "targets") != 0)

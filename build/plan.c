@@ -113,10 +113,18 @@ static struct base_image *base_find(const struct plan *p, const char *key)
 	return NULL;
 }
 
+/* The reference in the SPEC of a named context; NULL: it is none of a registry. */
+static const char *spec_reference(const char *spec)
+{
+	if (strncmp(spec, "docker-image://", 15) == 0)
+		return spec + 15;
+	return strncmp(spec, "container-image://", 18) == 0 ? spec + 18 : NULL;
+}
+
 int plan_image(struct plan *p, const char *name, const struct platform *pf, bool layers, struct base_image **ret, struct err **e)
 {
 	const char *spec = plan_named_context(p, name, pf);
-	const char *real = name;
+	const char *real = spec ? spec_reference(spec) : name;
 	struct base_image *b;
 	int rc;
 
@@ -124,19 +132,12 @@ int plan_image(struct plan *p, const char *name, const struct platform *pf, bool
 		err_set(e, ERR_INPUT, "named context '%s' is no image", name);
 		return err_hint(e, "use it with COPY --from=%s", name);
 	}
-	if (spec && strncmp(spec, "docker-image://", 15) == 0)
-		real = spec + 15;
-	else if (spec && strncmp(spec, "container-image://", 18) == 0)
-		real = spec + 18;
 	AUTO(mem_freep) char *key = mem_printf("%s %s", spec ? spec : name, platform_text(pf).s);
 	*ret = base_find(p, key);
 	if (*ret)
 		return 0;
 	b = arena_alloc(&p->arena, sizeof(*b));
-	if (spec && strncmp(spec, "oci-layout://", 13) == 0)
-		rc = layout_image(p, spec, pf, b, e);
-	else
-		rc = remote_image(p, real, pf, b, e);
+	rc = real ? remote_image(p, real, pf, b, e) : layout_image(p, spec, pf, b, e);
 	if (rc < 0) {
 		pulled_clear(&b->pulled);
 		return -1;
@@ -367,7 +368,7 @@ static bool has_run(const struct pstage *ps)
 
 /* ---- the whole */
 
-static int plan_table(struct plan *p, struct err **e)
+static int plan_stages(struct plan *p, struct err **e)
 {
 	eval_predefine(p);
 	if (eval_global(p, e) < 0 || epoch_find(p, e) < 0)
@@ -378,7 +379,12 @@ static int plan_table(struct plan *p, struct err **e)
 		if (stage_init(p, i, e) < 0)
 			return -1;
 	}
-	if (find_target(p, e) < 0 || graph_link(p, e) < 0)
+	return find_target(p, e) < 0 || graph_link(p, e) < 0 ? -1 : 0;
+}
+
+static int plan_table(struct plan *p, struct err **e)
+{
+	if (plan_stages(p, e) < 0)
 		return -1;
 	lint_from(p);
 	graph_reach(p);
@@ -421,22 +427,44 @@ int plan_lint(const struct build_req *r, const struct source *s, struct lint *re
 	return diag_place_lines(e, s, line, line);
 }
 
-int plan_make(struct app *a, const struct build_req *r, struct file *f, struct context *c, struct plan **all, size_t which, struct err **e)
+static struct plan *plan_new(struct app *a, const struct build_req *r, struct file *f, struct context *c)
 {
-	AUTO(plan_freep) struct plan *p = mem_zalloc(sizeof(*p));
+	struct plan *p = mem_zalloc(sizeof(*p));
 
 	p->app = a;
 	p->req = r;
 	p->file = f;
 	p->context = c;
+	platform_host(&p->build_platform);
+	p->target_platform = p->build_platform;
+	return p;
+}
+
+int plan_root(struct app *a, const struct build_req *r, struct file *f, struct context *c, char **ret, struct err **e)
+{
+	AUTO(plan_freep) struct plan *p = plan_new(a, r, f, c);
+
+	if (plan_lint(r, f->source, &p->lint, e) < 0 || plan_stages(p, e) < 0)
+		return -1;
+	struct pstage *ps = p->target;
+	while (ps->parent)
+		ps = ps->parent;
+	const char *spec = plan_named_context(p, ps->base_name, &ps->platform);
+	const char *name = spec ? spec_reference(spec) : ps->base_name;
+	*ret = name && strcmp(name, "scratch") != 0 ? mem_str(name) : NULL;
+	return 0;
+}
+
+int plan_make(struct app *a, const struct build_req *r, struct file *f, struct context *c, struct plan **all, size_t which, struct err **e)
+{
+	AUTO(plan_freep) struct plan *p = plan_new(a, r, f, c);
+
 	p->all = all;
 	p->which = which;
 	p->check_only = r->call && strcmp(r->call, "build") != 0;
 	if (plan_lint(p->req, f->source, &p->lint, e) < 0)
 		return -1;
 	lint_file(&p->lint, f);
-	platform_host(&p->build_platform);
-	p->target_platform = p->build_platform;
 	if (which < r->platforms.n && platform_parse(slice_of(r->platforms.v[which]), &p->target_platform, e) < 0)
 		return -1;
 	if (plan_all(p, &p->error) < 0 && !(p->check_only && (strcmp(r->call, "check") == 0 || strcmp(r->call, "lint") == 0))) {

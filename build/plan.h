@@ -79,6 +79,8 @@ struct plan {
 };
 /* all[which], for that of the request's platforms; those before it share with it what they have opened. */
 int plan_make(struct app *a, const struct build_req *r, struct file *f, struct context *c, struct plan **all, size_t which, struct err **e);
+/* The image that the target is built on, below all stages: new memory, or NULL when it is none of a registry. */
+int plan_root(struct app *a, const struct build_req *r, struct file *f, struct context *c, char **ret, struct err **e);
 void plan_free(struct plan *p);
 void plan_freep(struct plan **p);
 
@@ -119,6 +121,9 @@ int eval_global_expand(struct plan *p, const char *text, struct span at, char es
 void step_title(const struct eval *ev, struct step *s, const char *const *secret, size_t nsecret);
 void plan_titles(struct plan *p);
 
+/* build/allplatforms.c: for --all-platforms. */
+int all_platforms(struct app *a, const struct build_req *r, struct file *f, struct context *c, struct strs *ret, struct err **e);
+
 /* build/epoch.c: the time that SOURCE_DATE_EPOCH gives or names (18.5). */
 int epoch_find(struct plan *p, struct err **e);
 
@@ -147,8 +152,8 @@ int graph_cycles(struct plan *p, struct err **e);
 void plan_findings(struct plan *p);
 /* Rules that fired although the file asks for errors (15.1). */
 int plan_violations(struct plan *p, struct err **e);
-/* build/call.c: --call=check (by build/check.c), outline, targets. */
-int call_run(struct plan *p, struct build_done *ret, struct err **e);
+/* build/call.c: --call=check (by build/check.c), outline, targets: of the first plan; steps: of all. */
+int call_run(struct plan *const *all, size_t n, struct build_done *ret, struct err **e);
 /* build/sched.c */
 int sched_run(struct plan *p, struct err **e);
 /* build/imageopts.c: what the command line says about the image; before its config is finished, and after. */

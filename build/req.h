@@ -103,6 +103,7 @@ struct build_req {
 	struct strs no_cache_filter;     /* stage names */
 	enum pull_mode pull;
 	struct strs platforms;           /* normalised, one image each, in their order; empty: the host's, which nobody asked for */
+	bool all_platforms;              /* those that the base of the target is there for */
 	bool index;                      /* the result is an index, also if it is of one image */
 	const char *comp;                /* --compression: "zstd" (default), "gzip", "uncompressed" */
 	int level;                       /* -1 */

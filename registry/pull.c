@@ -10,6 +10,7 @@ enum { NESTING_MAX = 3, PARALLEL = 4, PARALLEL_MAX = 16, LAYERS_MAX = 1000 };
 
 struct pull {
 	const struct pull_req *req;
+	bool top;                        /* only what the reference names, be it an index */
 	struct dist d;
 	struct candidate *place;
 	size_t nplace, at;               /* at: the place the manifest came from */
@@ -81,7 +82,7 @@ static int descend(struct pull *p, struct peer *peer, struct dist_doc *doc, stru
 	if (rc == 0)
 		rc = parse(doc, NULL, &p->manifest, e);
 	*ret_root = doc->digest;
-	while (rc == 0 && p->manifest.kind == DOC_INDEX) {
+	while (rc == 0 && p->manifest.kind == DOC_INDEX && !p->top) {
 		if (depth == NESTING_MAX)
 			return err_set(e, ERR_SOURCE, "indexes are nested more than %d deep", NESTING_MAX);
 		seen[depth++] = doc->digest;
@@ -98,7 +99,7 @@ static int manifest_from(struct pull *p, const struct candidate *c, struct pull_
 	if (!peer)
 		return -1;
 	int rc = descend(p, peer, &doc, &ret->root, e);
-	if (rc == 0) {
+	if (rc == 0 && p->manifest.kind == DOC_MANIFEST) {
 		const struct descriptor *config = &p->manifest.config;
 
 		ret->manifest = doc.digest;
@@ -282,4 +283,41 @@ int pull_run(const struct pull_req *r, const struct transfer_opts *o, const stru
 	}
 	*ret = got;
 	return 0;
+}
+
+/* Of an index; what is in it for no platform, like an attestation, is not counted. */
+static size_t platforms_of(const struct manifest *m, struct platform *ret)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->nitem; i++)
+		if (m->item[i].platform.os[0] && strcmp(m->item[i].platform.os, "unknown") != 0)
+			ret[n++] = m->item[i].platform;
+	return n;
+}
+
+int pull_platforms(const struct ref *ref, const struct transfer_opts *o, const struct transfer_calls *c, struct platform **ret, size_t *n,
+		   struct err **e)
+{
+	const struct pull_req req = { .ref = ref };
+	AUTO(pull_clear) struct pull p = { .req = &req, .top = true, .failures = BUF_MAX(4096) };
+	struct pull_result got = { 0 };
+	struct image im = { 0 };
+	int rc = 0;
+
+	dist_init(&p.d, o, c);
+	if (mirror_candidates(ref, o, false, &p.place, &p.nplace, e) < 0 || find_manifest(&p, &got, e) < 0)
+		return -1;
+	*ret = mem_array(p.manifest.nitem + 1, sizeof(**ret));
+	if (p.manifest.kind == DOC_INDEX) {
+		*n = platforms_of(&p.manifest, *ret);
+	} else if ((rc = image_from(&p.manifest, buf_view(&got.config_bytes), &im, e)) == 0) {
+		(*ret)[0] = im.platform;
+		*n = 1;
+	}
+	image_clear(&im);
+	pull_result_clear(&got);
+	if (rc < 0)
+		mem_freep(ret);
+	return rc;
 }

@@ -51,6 +51,9 @@ struct pull_result {
 void pull_result_clear(struct pull_result *r);
 int pull_run(const struct pull_req *r, const struct transfer_opts *o, const struct transfer_calls *c, struct pull_result *ret,
 	     struct err **e);
+/* What a reference is there for: the platforms of its index in their order, or the one of its image. ret: free(). */
+int pull_platforms(const struct ref *ref, const struct transfer_opts *o, const struct transfer_calls *c, struct platform **ret, size_t *n,
+		   struct err **e);
 
 struct push_blob {
 	struct digest digest;

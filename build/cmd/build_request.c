@@ -135,12 +135,12 @@ static int platform_parts(const struct build_opts *o, struct build_req *r, struc
 static int platform_index(struct build_req *r, struct err **e)
 {
 	const char *text = plan_arg(r, "BUILDKIT_MULTI_PLATFORM");
-	bool wanted = r->platforms.n > 1;
+	bool several = r->platforms.n > 1 || r->all_platforms, wanted = several;
 
 	if (text && *text && opts_bool(text, &wanted) < 0)
 		return err_set(e, ERR_USAGE, "invalid boolean value for multi-platform: '%s'", text);
-	if (r->platforms.n > 1 && !wanted) {
-		err_set(e, ERR_USAGE, "conflicting config: %zu platforms give an index, which BUILDKIT_MULTI_PLATFORM=%s forbids", r->platforms.n, text);
+	if (several && !wanted) {
+		err_set(e, ERR_USAGE, "conflicting config: several platforms give an index, which BUILDKIT_MULTI_PLATFORM=%s forbids", text);
 		return err_hint(e, "leave it out, or build each platform on its own");
 	}
 	r->index = wanted;
@@ -157,7 +157,10 @@ static int platform(const struct build_opts *o, struct build_req *r, struct err 
 			return -1;
 	if (platform_parts(o, r, e) < 0)
 		return -1;
-	for (bool more = r->platforms.n == 0; more;) {
+	if (o->all_platforms && r->platforms.n)
+		return err_set(e, ERR_USAGE, "--all-platforms and %s are both asked for", r->platforms.v[0]);
+	r->all_platforms = o->all_platforms;
+	for (bool more = r->platforms.n == 0 && !r->all_platforms; more;) {
 		more = slice_cut(rest, ',', &one, &rest);
 		if (platform_add(r, one, e) < 0)
 			return err_wrap(e, "cannot use DOCKER_DEFAULT_PLATFORM");

@@ -159,7 +159,7 @@ const struct opt_row build_table[] = {
 	{ 0, "os", "OS", "system of the result", OPT_TEXT, AT(os), NULL },
 	{ 0, "variant", "VARIANT", "variant of the processor of the result", OPT_TEXT, AT(variant), NULL },
 	{ 0, "custom-platform", "PLATFORM", NULL, OPT_ALIAS, 0, "platform" },
-	{ 0, "all-platforms", NULL, NULL, OPT_ERR, 0, "one platform is built at a time" },
+	{ 0, "all-platforms", "[true|false]", "build for every platform that the base image is there for", OPT_BOOL, AT(all_platforms), NULL },
 	{ 0, "source-date-epoch", "SECONDS", "time of the image, as SOURCE_DATE_EPOCH in the environment", OPT_TEXT, AT(epoch), NULL },
 	{ 0, "rewrite-timestamp", NULL, "no file of a new layer is later than that time", OPT_BOOL, AT(rewrite_timestamp), NULL },
 	{ 0, "timestamp", "SECONDS", "time of the image and of every file in a new layer", OPT_TEXT, AT(timestamp), NULL },

@@ -113,6 +113,29 @@ dockerfile named <<<$'FROM --platform=$BUILDPLATFORM busybox:1.35\nARG TARGETARC
 many "5.2 NAME::PLATFORM" named --build-context files="$T/ctx/a" --build-context "files::$other=$T/ctx/b"
 is "$(said | sort)" "$(printf 'ran %s %s\n' "${host#*/}" any "${other#*/}" other | sort)" "5.2 is that platform's"
 
+# What the command line adds to every RUN is there once.
+built "a cross build with --mount" cross --platform "$both" -o type=cacheonly --mount=type=tmpfs,target=/t
+built "of the second platform alone" cross --platform "$other" -o type=cacheonly --mount=type=tmpfs,target=/t
+is "$(ran)" 0 "has the same steps"
+built "2 --dry-run of several" cross --dry-run --platform "$both"
+is "$(grep -cE "^#[0-9]+ \[($host|$host->${other#*/}|$other) " <<<"$out")" 8 "2 lists the steps of each"
+
+# ---- --all-platforms
+built "cli-flags 6 --all-platforms" cross --all-platforms -o type=cacheonly
+like "$out" "\[$other stage-3 2/3\]" "6 those of the index that the target is built on"
+dockerfile of <<<$'FROM base\nCOPY Dockerfile /d'
+built "6 by a named context" of --all-platforms --build-context base=docker-image://two:1 -o type=cacheonly
+is "$(grep -c '\] COPY' <<<"$out")" 2 "6 of what it stands for"
+dockerfile single <<<$'FROM busybox:1.35 AS one\nFROM one\nCOPY Dockerfile /d'
+built "6 of an image without an index" single --all-platforms -o type=cacheonly
+is "$(grep -c '\] COPY' <<<"$out")" 1 "6 there is one"
+refused "6 of scratch" "built on no image of a registry" --all-platforms <<<'FROM scratch'
+refused "6 of a directory" "built on no image of a registry" --all-platforms --build-context "base=$T/of" <<<'FROM base'
+refused "6 with --platform" "both asked for" --all-platforms --platform "$host" <<<'FROM two:1'
+refused "6 without an index" "conflicting config" --all-platforms --build-arg BUILDKIT_MULTI_PLATFORM=0 <<<'FROM two:1'
+refused "6 an image that is not there" "for which platforms there is 'none:1'" --all-platforms <<<'FROM none:1'
+refused "6 --pull=never" "is not in the store, and --pull=never" --all-platforms --pull=never <<<'FROM nowhere:1'
+
 # ---- findings and errors
 dockerfile lint <<'EOT'
 FROM --platform=$TARGETPLATFORM scratch as Upper
