@@ -367,6 +367,7 @@ static int read_child(void *arg, struct job_self *self, struct buf *out, struct 
 		return -1;
 	wire_put_u32(out, (uint32_t)n);
 	for (size_t i = 0; i < n; i++) {
+		wire_put(out, (struct slice){ (char *)found[i].root.b, 32 });
 		wire_put(out, buf_view(&found[i].manifest));
 		wire_put(out, buf_view(&found[i].config));
 		wire_put_str(out, found[i].media_type);
@@ -380,6 +381,7 @@ static int read_child(void *arg, struct job_self *self, struct buf *out, struct 
 
 static int keep_found(struct app *a, struct wire *w, struct strs *ret_names, struct err **e)
 {
+	struct slice root = wire_get(w);
 	struct slice manifest = wire_get(w), config = wire_get(w);
 	AUTO(mem_freep) char *media_type = wire_str(w);
 	uint32_t n = wire_u32(w);
@@ -392,8 +394,9 @@ static int keep_found(struct app *a, struct wire *w, struct strs *ret_names, str
 
 		strs_add(&names, name);
 	}
-	if (w->bad)
+	if (w->bad || root.n != 32)
 		return err_set(e, ERR_BUG, "an archive answered with too few bytes");
+	memcpy(p.root.b, root.p, 32);
 	rc = settle(a, manifest, config, media_type, NULL, &p, e);
 	if (rc == 0)
 		rc = imagestore_keep_as(a, strs_null(&names), names.n, &p, e);

@@ -317,16 +317,6 @@ int imagestore_save(struct app *a, const struct image *im, const char *const *na
 	return put_names(a, &r, names, n, e);
 }
 
-int imagestore_keep_as(struct app *a, const char *const *names, size_t n, const struct pulled *p, struct err **e)
-{
-	struct name_record r = { 0 };
-
-	if (synced(a, e) < 0)
-		return -1;
-	record_init(a, &p->image, NULL, &p->manifest, &p->config, &r);
-	return put_names(a, &r, names, n, e);
-}
-
 int imagestore_save_index(struct app *a, const struct parcel *p, const char *const *names, size_t n, struct descriptor *ret, struct err **e)
 {
 	AUTO(mem_freep) struct digest *config = mem_array(p->n, sizeof(*config));
@@ -361,7 +351,7 @@ static void image_take(struct name_record *to, struct name_record *from)
 	from->nlayer = 0;
 }
 
-/* What was pulled of this index earlier stays; false: there is nothing such. */
+/* What came from this index earlier stays; false: there is nothing such. */
 static bool join(struct name_record *have, struct name_record *fresh)
 {
 	struct name_record *to = NULL;
@@ -381,27 +371,50 @@ static bool join(struct name_record *have, struct name_record *fresh)
 		*to = (struct name_record){ 0 };
 	}
 	image_take(to, fresh);
-	free(have->source);
-	have->source = take(&fresh->source);
+	if (fresh->source) {
+		free(have->source);
+		have->source = take(&fresh->source);
+	}
 	free(have->repo_digest);
 	have->repo_digest = take(&fresh->repo_digest);
 	return true;
 }
 
-int imagestore_keep(struct app *a, const struct ref *ref, const struct pulled *p, struct err **e)
+static int keep(struct app *a, const char *name, const struct pulled *p, struct err **e)
 {
 	AUTO(name_record_clear) struct name_record have = { 0 };
 	AUTO(name_record_clear) struct name_record r = { 0 };
+	int rc = NAMES_MISS;
+
+	record_init(a, &p->image, p->source, &p->manifest, &p->config, &r);
+	r.name = mem_str(name);
+	if (!digest_zero(&p->root)) {
+		r.repo_digest = mem_str(digest_text(&p->root).s);
+		rc = names_get(a->store, name, &have, e);
+	}
+	return rc < 0 ? -1 : names_put(a->store, rc == 0 && join(&have, &r) ? &have : &r, e);
+}
+
+int imagestore_keep(struct app *a, const struct ref *ref, const struct pulled *p, struct err **e)
+{
 	AUTO(buf_freep) struct buf name = BUF_MAX(8192);
 
 	ref_print(ref, &name);
+	return synced(a, e) < 0 ? -1 : keep(a, name.p, p, e);
+}
+
+int imagestore_keep_as(struct app *a, const char *const *names, size_t n, const struct pulled *p, struct err **e)
+{
+	const struct digest_text id = digest_text(&p->config);
+
 	if (synced(a, e) < 0)
 		return -1;
-	record_init(a, &p->image, p->source, &p->manifest, &p->config, &r);
-	r.name = mem_str(name.p);
-	r.repo_digest = mem_str(digest_text(&p->root).s);
-	int rc = names_get(a->store, name.p, &have, e);
-	return rc < 0 ? -1 : names_put(a->store, rc == 0 && join(&have, &r) ? &have : &r, e);
+	for (size_t i = 0; i < n; i++)
+		if (keep(a, names[i], p, e) < 0)
+			return -1;
+	if (n == 0)
+		return keep(a, id.s, p, e);
+	return names_delete(a->store, id.s, e) < 0 ? -1 : 0;
 }
 
 /* ---- waiting for one asynchronous answer */

@@ -77,10 +77,12 @@ static int layout_image(struct plan *p, const char *spec, const struct platform 
 		rc = err_set(e, ERR_SOURCE, "'%s' holds no image for %s", spec, platform_text(pf).s);
 	if (rc == 0)
 		rc = imagestore_find(p->app, names.v[0], &r, e);
+	const struct name_record *im = rc == 0 ? imagestore_choose(&r, pf) : NULL;
+	im = im ? im : &r;
 	if (rc == 0)
-		rc = imagestore_load(p->app, &r, &b->pulled.image, e);
-	b->pulled.config = r.config;
-	b->pulled.manifest = r.manifest;
+		rc = imagestore_load(p->app, im, &b->pulled.image, e);
+	b->pulled.config = im->config;
+	b->pulled.manifest = im->manifest;
 	name_record_clear(&r);
 	strs_clear(&names);
 	return rc > 0 ? err_set(e, ERR_BUG, "'%s' was loaded and is not in the store", spec) : rc;

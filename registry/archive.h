@@ -33,6 +33,7 @@ struct archive_found {
 	struct buf manifest, config;
 	char *media_type;
 	struct digest manifest_digest;
+	struct digest root;              /* of the index that it was chosen from; zero: of none */
 };
 /* Whatever it is (OCI directory, OCI tar, docker archive, each tar also compressed): all images in it that fit the platform; with `lone` an
  * image without company, whatever it fits. layers are placed in dir. ref: NULL, or which one ("name:tag", ref.name, "sha256:..."). */

@@ -28,6 +28,7 @@ struct reader {
 	size_t n, cap;
 	size_t others;                   /* images for other platforms */
 	struct digest other;             /* the last of them: it may have several names */
+	struct digest root;              /* index that is being read */
 	struct digest *told;             /* blobs that were handed over: each once, whoever shares it */
 	size_t ntold, told_cap;
 };
@@ -73,6 +74,7 @@ static void add_name(struct archive_found *f, const char *name)
 /* Add a complete image, or its name to the one that is there. Takes f's content. */
 static void keep(struct reader *r, struct archive_found *f)
 {
+	f->root = r->root;
 	for (size_t i = 0; i < r->n; i++) {
 		if (!digest_equal(&r->found[i].manifest_digest, &f->manifest_digest))
 			continue;
@@ -131,6 +133,11 @@ static int layers(struct reader *r, const struct manifest *m, struct err **e)
 
 static int layout_image(struct reader *r, const struct descriptor *d, const char *name, struct err **e);
 
+static bool is_index(const struct descriptor *d)
+{
+	return strstr(d->media_type, "index") || strstr(d->media_type, "manifest.list");
+}
+
 static int layout_index(struct reader *r, const struct manifest *index, const char *name, unsigned depth, struct err **e)
 {
 	AUTO(buf_freep) struct buf b = BUF_MAX(MANIFEST_MAX);
@@ -142,7 +149,7 @@ static int layout_index(struct reader *r, const struct manifest *index, const ch
 	if (manifest_choose(index, r->platform, &i, e) < 0)
 		return -1;
 	const struct descriptor *d = &index->item[i];
-	if (!strstr(d->media_type, "index") && !strstr(d->media_type, "manifest.list"))
+	if (!is_index(d))
 		return layout_image(r, d, name, e);
 	int rc = tree_blob_doc(r->t, &d->digest, d->size, &b, e);
 	if (rc == TREE_MISS)
@@ -241,9 +248,11 @@ static int read_layout(struct reader *r, struct err **e)
 			r->other = d->digest;
 			continue;
 		}
+		r->root = is_index(d) ? d->digest : (struct digest){ 0 };
 		if (layout_image(r, d, name, e) < 0)
 			return -1;
 	}
+	r->root = (struct digest){ 0 };
 	/* One of an index, by its digest. */
 	struct descriptor inner = { .size = -1 };
 	snprintf(inner.media_type, sizeof(inner.media_type), "%s", manifest_media_type(DOC_MANIFEST, false));
