@@ -280,7 +280,13 @@ static void job_socket_ready(void *arg, short revents)
 		if (job->sent == job->send.n)
 			job_watch(job);
 	}
-	if (revents & (POLLIN | POLLHUP | POLLERR) && !job_receive(job, READ_AT_ONCE)) {
+	if (!(revents & (POLLIN | POLLHUP | POLLERR)))
+		return;
+	bool more = job_receive(job, READ_AT_ONCE);
+
+	if (job->row->at_once && job->answer_what == FRAME_OK && !job->cancelled && !job->garbled) {
+		job_finish(job);
+	} else if (!more) {
 		/* End of file comes before the end of the process: wait for that. */
 		loop_drop(job->jobs->loop, take(&job->sock_watch));
 		fd_closep(&job->sock);

@@ -28,6 +28,7 @@ struct job_row {
 	 * the job's own process, maybe long before there is the job (jobs_ahead()). */
 	void *(*once)(void);
 	void *(*ahead)(void *once);
+	bool at_once;                 /* mapped: what it answers it has done and left behind, so nobody waits for the end of its process */
 };
 
 /* In the main process. table outlives jobs. The zygote is our own program again ("/proc/self/exe"). */
@@ -42,7 +43,7 @@ enum job_where { JOB_LOCAL, JOB_MAPPED };
 int job_start(struct jobs *j, enum job_where where, unsigned row, struct slice payload, const int *fds, size_t nfds,
 	      job_event *on_event, job_done *on_done, void *arg, struct job **ret, struct err **e);
 /* Ask it to end: its socket is shut down and, for a local job, SIGKILL; a mapped one that is still there after 10 s
- * is killed too. `done` still runs, with ERR_HOST. `done` always runs after the process is gone, and with it its mounts. */
+ * is killed too. `done` still runs, with ERR_HOST. `done` runs after the process is gone, and with it its mounts, but for the good answer of a row with at_once. */
 void job_cancel(struct job *j);
 void jobs_cancel(struct jobs *j);                     /* all of them */
 

@@ -280,7 +280,7 @@ const struct job_row work_table[WORK_COUNT] = {
 	[WORK_SNAP] = { .name = "choosing a storage driver", .run = snap_choose_job },
 	[WORK_READ] = { .name = "unpacking a layer", .run = work_read },
 	[WORK_PACK] = { .name = "packing a layer", .run = pack_job_run },
-	[WORK_RUN] = { .name = "running a step", .run = run_job, .once = room_filter, .ahead = room_make },
+	[WORK_RUN] = { .name = "running a step", .run = run_job, .once = room_filter, .ahead = room_make, .at_once = true },
 	[WORK_RMTREE] = { .name = "deleting old trees", .run = rmtree_job },
 	[WORK_CACHES] = { .name = "removing cache mounts", .run = work_caches },
 	[WORK_COPY] = { .name = "copying files", .run = copy_job },

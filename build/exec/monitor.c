@@ -309,6 +309,9 @@ static int run_payload(struct box *b, const int out[2], struct run_result *r, st
 		err_errno(e, ERR_HOST, code, "cannot create the step's pid namespace");
 		return code == ENOSPC ? err_hint(e, "raise user.max_pid_namespaces") : -1;
 	}
+	/* The ends of the command's output are its own: that all of it is written is seen while we clear up. */
+	close(out[0]);
+	close(out[1]);
 	fd_closep(&far);
 	w.pidfd = proc_pidfd(w.pid);
 	rc = w.pidfd < 0 ? err_errno(e, ERR_HOST, errno, "cannot watch the step") : wait_for(b, &w, e);
