@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LAST_VERSION = 2, LAST_MAX = 256 << 20, VALUE_SHOWN = 60, WARM_MOST = 32768, FIELDS_MAX = 10000 };
+enum { LAST_VERSION = 2, LAST_MAX = 256 << 20, LAST_SMALL = 64 << 10, VALUE_SHOWN = 60, WARM_MOST = 32768, FIELDS_MAX = 10000 };
 
 static void slot_path(struct slice slot, char ret[80])
 {
@@ -52,7 +52,7 @@ static void put_field(struct buf *b, const struct key_field *f)
 }
 
 struct saving {
-	int fd;
+	int fd;                          /* -1: only the sum is wanted */
 	struct hasher *h;
 	struct err **e;
 	int rc;
@@ -63,20 +63,20 @@ static void save_piece(void *arg, struct slice piece)
 	struct saving *s = arg;
 
 	hasher_add(s->h, piece.p, piece.n);
-	if (s->rc == 0)
+	if (s->rc == 0 && s->fd >= 0)
 		s->rc = fd_write_all(s->fd, piece.p, piece.n, s->e);
 }
 
-static int save_fields(int fd, const struct keyer *k, struct err **e)
+static int save_fields(int fd, const struct keyer *k, struct digest *sum, struct err **e)
 {
 	AUTO(buf_freep) struct buf b = BUF_MAX(LAST_MAX);
 	AUTO(hasher_freep) struct hasher *h = hasher_new();
 	struct saving s = { .fd = fd, .h = h, .e = e };
-	struct digest sum = { 0 };
 
 	wire_put_u32(&b, LAST_VERSION);
 	wire_put_u32(&b, (uint32_t)k->nfield);
-	if (fd_write_all(fd, sum.b, sizeof(sum.b), e) < 0)
+	*sum = (struct digest){ 0 };
+	if (fd >= 0 && fd_write_all(fd, sum->b, sizeof(sum->b), e) < 0)
 		return -1;
 	for (size_t i = 0; i < k->nfield; i++) {
 		const struct key_items *items = &k->field[i].items;
@@ -88,15 +88,29 @@ static int save_fields(int fd, const struct keyer *k, struct err **e)
 		buf_reset(&b);
 		map_each(items->bytes, items->mapped, save_piece, &s);
 	}
-	hasher_end(h, &sum);
+	hasher_end(h, sum);
 	if (s.rc < 0)
 		return -1;
-	return pwrite(fd, sum.b, sizeof(sum.b), 0) == sizeof(sum.b) ? 0 : err_errno(e, ERR_HOST, errno, "cannot write");
+	return fd < 0 || pwrite(fd, sum->b, sizeof(sum->b), 0) == sizeof(sum->b) ? 0 : err_errno(e, ERR_HOST, errno, "cannot write");
+}
+
+/* Has the place this very record already? Where that is cheap to tell; replacing a file is not (what ext4 writes then is waited for). */
+static bool saved(struct store *s, const char *path, const struct keyer *k, uint64_t size)
+{
+	AUTO(fd_closep) int fd = -1;
+	struct digest sum, have;
+
+	if (size > LAST_SMALL || at_try_store(s->fd, path, O_RDONLY, &fd, NULL) != 0 || save_fields(-1, k, &sum, NULL) < 0 ||
+	    fd_read_exact(fd, have.b, sizeof(have.b), NULL) != 0 || !digest_equal(&have, &sum))
+		return false;
+	record_touch(s, path);
+	return true;
 }
 
 int why_save(struct store *s, struct slice slot, const struct keyer *k, struct err **e)
 {
 	AUTO(tmp_rollback) struct tmp t = TMP_NONE;
+	struct digest sum;
 	char path[80];
 	uint64_t size = 0;
 
@@ -105,8 +119,10 @@ int why_save(struct store *s, struct slice slot, const struct keyer *k, struct e
 	if (size > LAST_MAX)
 		return 0;
 	slot_path(slot, path);
+	if (saved(s, path, k, size))
+		return 0;
 	AUTO(fd_closep) int dir = store_scratch(s, e);
-	if (dir < 0 || tmp_open(&t, dir, e) < 0 || save_fields(t.fd, k, e) < 0)
+	if (dir < 0 || tmp_open(&t, dir, e) < 0 || save_fields(t.fd, k, &sum, e) < 0)
 		return -1;
 	return tmp_commit(&t, s->fd, path, 0, 0600, e);
 }
