@@ -323,6 +323,13 @@ void job_cancel(struct job *job)
 		job->timer = loop_timer(job->jobs->loop, KILL_AFTER_MS, job_overdue, job);
 }
 
+void job_go(struct job *job)
+{
+	/* Its request has been read, so the socket is empty. If it is gone, its end says so. */
+	if (job->sock >= 0)
+		(void)send(job->sock, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 void jobs_cancel(struct jobs *j)
 {
 	for (struct job *job = j->head; job; job = job->next)

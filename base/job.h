@@ -47,6 +47,9 @@ int job_start(struct jobs *j, enum job_where where, unsigned row, struct slice p
 void job_cancel(struct job *j);
 void jobs_cancel(struct jobs *j);                     /* all of them */
 
+/* Say to a job that waits for it in job_wait_go() that it may go on. Not before it has told something. */
+void job_go(struct job *j);
+
 /* A mapped job of this row will come: let its process be there already. At most one process waits. */
 void jobs_ahead(struct jobs *j, unsigned row);
 
@@ -58,6 +61,8 @@ void *job_ahead(const struct job_self *self);
 int job_fd(const struct job_self *self);
 /* A mapped job is killed at that moment, wherever it is; after this call it is not, and has to watch job_fd(). */
 void job_graceful(struct job_self *self);
+/* After that: until job_go(). -1: the main process gave the job up. */
+int job_wait_go(struct job_self *self, struct err **e);
 
 /* main() calls this first: when the process was started as the zygote it never returns. */
 void zygote_main(int argc, char **argv, const struct job_row *table, size_t n);

@@ -59,6 +59,13 @@ void job_graceful(struct job_self *self)
 	(void)fcntl(self->sock, F_SETFL, O_RDWR);
 }
 
+int job_wait_go(struct job_self *self, struct err **e)
+{
+	char go;
+
+	return fd_read(self->sock, &go, sizeof(go), NULL) == 1 ? 0 : err_set(e, ERR_HOST, "nobody waits for it any more");
+}
+
 static void job_answer(int sock, int rc, struct buf *out, struct err **e) __attribute__((noreturn));
 static void job_answer(int sock, int rc, struct buf *out, struct err **e)
 {

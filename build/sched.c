@@ -19,6 +19,7 @@
 struct sched {
 	struct plan *p;
 	unsigned running, max;
+	unsigned ahead;                  /* steps that are ready and wait for the one below */
 	unsigned mounting;               /* workers that know directory names and have not mounted yet */
 	size_t first;                    /* every step before it is done */
 	bool kicking, again, done;
@@ -28,6 +29,14 @@ struct sched {
 static void kick(struct sched *d);
 
 /* ---- ends */
+
+static void ahead_off(struct step *s)
+{
+	if (s->ahead != AHEAD_WAITS)
+		return;
+	s->ahead = AHEAD_LEAVES;
+	s->op->ahead_off(s);
+}
 
 /* What runs for nothing now. A command that is over is not lost with the one that failed: it is packed and committed. */
 static void fail(struct sched *d, struct step *s, struct err *e)
@@ -42,8 +51,9 @@ static void fail(struct sched *d, struct step *s, struct err *e)
 	step_wrap(s, &d->e);
 	report_state(d->p->app->report, s->id, REPORT_FAILED, NULL, 0);
 	for (size_t i = 0; i < d->p->nstep; i++) {
-		const struct step *other = d->p->step[i];
+		struct step *other = d->p->step[i];
 
+		ahead_off(other);
 		if (other->job && other->state != STEP_FROZEN)
 			job_cancel(other->job);
 	}
@@ -304,6 +314,10 @@ static void start(struct sched *d, struct step *s, const char *why)
 {
 	struct err *e = NULL;
 
+	if (s->ahead == AHEAD_WAITS) {
+		s->ahead = AHEAD_NO;
+		d->ahead--;
+	}
 	s->why = why;
 	s->state = STEP_RUNNING;
 	s->started = clock_ns();
@@ -364,7 +378,7 @@ static void try_start(struct sched *d, struct step *s)
 	bool parent_only = false;
 	int rc;
 
-	if ((s->state != STEP_WAITING && s->state != STEP_KEYED) || !deps_ready(s))
+	if ((s->state != STEP_WAITING && s->state != STEP_KEYED) || s->ahead == AHEAD_LEAVES || !deps_ready(s))
 		return;
 	if (s->state == STEP_WAITING) {
 		s->wait_parent = false;
@@ -391,7 +405,9 @@ static void try_start(struct sched *d, struct step *s)
 	}
 	if (d->running >= d->max)
 		return;
-	if (!s->asks || s->no_cache)
+	if (s->ahead == AHEAD_WAITS)
+		why = s->why;
+	else if (!s->asks || s->no_cache)
 		why = reason(s, &parent_only);
 	/* Only what lies below differs: its result decides, so that is waited for. */
 	if (parent_only && !s->has_content && s->parent && s->parent->state == STEP_FROZEN) {
@@ -400,6 +416,8 @@ static void try_start(struct sched *d, struct step *s)
 		return;
 	}
 	rc = elsewhere(d, s, &e);
+	if (rc != 0)
+		ahead_off(s);
 	if (rc > 0)
 		return;
 	announce(s);
@@ -408,6 +426,50 @@ static void try_start(struct sched *d, struct step *s)
 		return;
 	}
 	start(d, s, why);
+}
+
+/* It will run: its key says so, whatever the step below leaves. */
+static bool runs_anyway(struct step *s)
+{
+	struct err *e = NULL;
+	bool parent_only = false, runs = make_key(s, &e) == 0 && look_up(s, &e) == STEPS_MISS;
+
+	if (runs)
+		s->why = reason(s, &parent_only);
+	err_free(e);
+	return runs && !parent_only;
+}
+
+bool sched_ahead(struct step *s)
+{
+	struct sched *d = s->plan->sched;
+
+	if (sched_ending(s))
+		return false;
+	for (size_t i = d->first; i < d->p->nstep; i++) {
+		struct step *next = d->p->step[i];
+
+		if (next->parent != s || next->state != STEP_WAITING || next->ahead != AHEAD_NO || !next->op->ahead || next->nreads > 0)
+			continue;
+		if (!runs_anyway(next) || !next->op->ahead(next))
+			return false;
+		next->state = STEP_KEYED;
+		next->ahead = AHEAD_WAITS;
+		d->ahead++;
+		return true;
+	}
+	return false;
+}
+
+void step_not_ahead(struct step *s)
+{
+	struct sched *d = s->plan->sched;
+
+	drop_tmp(s);
+	s->ahead = AHEAD_NO;
+	s->state = s->state == STEP_KEYED ? STEP_WAITING : s->state;
+	d->ahead--;
+	kick(d);
 }
 
 bool sched_ending(const struct step *s)
@@ -485,7 +547,7 @@ static void kick(struct sched *d)
 	} while (d->again);
 	skip_done(d);
 	d->kicking = false;
-	d->done = d->running == 0 && (d->e || d->first == d->p->nstep || d->p->app->interrupted);
+	d->done = d->running == 0 && d->ahead == 0 && (d->e || d->first == d->p->nstep || d->p->app->interrupted);
 }
 
 int sched_run(struct plan *p, struct err **e)
@@ -505,7 +567,7 @@ int sched_run(struct plan *p, struct err **e)
 		if (rc == 0 && !d.done && p->app->interrupted) {
 			jobs_cancel(p->app->jobs);
 			kick(&d);
-		} else if (rc == 0 && !d.done && d.running == 0) {
+		} else if (rc == 0 && !d.done && d.running == 0 && d.ahead == 0) {
 			rc = err_set(e, ERR_BUG, "no step can run and the build is not done");
 		}
 	}

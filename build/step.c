@@ -184,8 +184,9 @@ int step_dirs(struct step *s, step_then *then, void *arg, struct err **e)
 		w->nfrozen++;
 	w->frozen = mem_array(w->nfrozen + 1, sizeof(*w->frozen));
 	size_t i = w->nfrozen;
+	/* What still runs will be frozen where it is. */
 	for (struct step *f = s->parent; f != done; f = f->parent)
-		w->frozen[--i] = f->frozen;
+		w->frozen[--i] = f->frozen[0] ? f->frozen : arena_printf(&s->plan->arena, "%s/fs", f->tmp);
 	w->s = s;
 	w->then = then;
 	w->arg = arg;

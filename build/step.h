@@ -33,6 +33,10 @@ struct op {
 	int (*key)(struct step *s, struct keyer *k, struct err **e);
 	/* Start it. -1: could not start. */
 	int (*exec)(struct step *s, struct err **e);
+	/* May be NULL. The step below is running: make ready what exec will start then. False: not this one. Afterwards either exec comes, or
+	 * ahead_off, which ends by step_not_ahead(). */
+	bool (*ahead)(struct step *s);
+	void (*ahead_off)(struct step *s);
 	/* Title words after the instruction word are in->text by default. */
 };
 enum { STEP_READ = 1, STEP_ASK };
@@ -126,6 +130,7 @@ struct step {
 	struct sending *sending;         /* its blob is on its way to a registry (build/sender.h) */
 	struct job *job;                 /* what runs for it now: cancelled when another step failed */
 	bool packed;                     /* made[] is there, waiting to be committed */
+	enum { AHEAD_NO, AHEAD_WAITS, AHEAD_LEAVES } ahead;      /* op->ahead() made it ready; it is on its way out */
 	bool wait_parent;                /* may hit by content key once its frozen parent is packed */
 	struct step_made *made;
 	void (*resume)(struct step *s);  /* called once everything below is committed */
@@ -163,6 +168,7 @@ void step_packed(struct step *s, const struct step_made *m);
 /* The one or the other, by a packer's answer or its error: m but for the facts. */
 void step_pack_answer(struct step *s, struct slice out, struct err *take, struct step_made m);
 void step_failed(struct step *s, struct err *take);
+void step_not_ahead(struct step *s);                             /* what op->ahead() made is gone */
 void step_unchanged(struct step *s);                             /* nothing was made, as its key is known now: look it up again */
 void step_output(struct step *s, int stream, struct slice text);
 

@@ -16,10 +16,11 @@ struct snap_mount {
 	const char *upper;               /* NULL: read-only view */
 	const char *work;                /* beside upper, on the same file system */
 	const char *target;              /* absolute path of an empty directory to mount on */
-	const int *lower_fd;             /* for freeze: the lowers, opened at the time of mount; they may have other names by now. NULL: by name */
+	const int *lower_fd;             /* the lowers, where they may have other names by now; for mount, of a driver with by_fd. NULL: by name */
 };
 struct snap_driver {
 	const char *name;                /* "overlay", "fuse-overlayfs", "copy" */
+	bool by_fd;                      /* mount takes lower_fd */
 	/* Does it work for this store, here and now? Run in a mapped worker. 0 yes; 1 no, *why a sentence with a remedy. */
 	int (*probe)(int store, const char *scratch, struct buf *why, struct err **e);
 	/* *state: what unmount needs (fuse server pid), 0 when nothing. */

@@ -18,15 +18,17 @@
 
 /* The descriptors of one mount. */
 struct stack {
-	int lower[SNAP_MAX_LOWERS + 1];
+	int own[SNAP_MAX_LOWERS + 1];
+	size_t nown;
+	const int *lower;                /* those, or whoever's */
 	size_t n;
 	int upper, work;
 };
 
 static void stack_clear(struct stack *s)
 {
-	for (size_t i = 0; i < s->n; i++)
-		fd_closep(&s->lower[i]);
+	for (size_t i = 0; i < s->nown; i++)
+		fd_closep(&s->own[i]);
 	fd_closep(&s->upper);
 	fd_closep(&s->work);
 }
@@ -37,12 +39,14 @@ static int stack_open(struct stack *s, const struct snap_mount *m, struct err **
 		err_set(e, ERR_LIMIT, "the image has %zu layers, a root can have %d", m->nlower, SNAP_MAX_LOWERS);
 		return err_hint(e, "squash the base image");
 	}
-	for (size_t i = 0; i < m->nlower; i++) {
-		s->lower[s->n] = at_open_store(m->store, m->lower[i], O_PATH | O_DIRECTORY, 0, e);
-		if (s->lower[s->n] < 0)
+	for (size_t i = 0; i < m->nlower && !m->lower_fd; i++) {
+		s->own[i] = at_open_store(m->store, m->lower[i], O_PATH | O_DIRECTORY, 0, e);
+		if (s->own[i] < 0)
 			return err_wrap(e, "cannot open layer directory '%s'", m->lower[i]);
-		s->n++;
+		s->nown++;
 	}
+	s->lower = m->lower_fd ? m->lower_fd : s->own;
+	s->n = m->nlower;
 	if (!m->upper)
 		return 0;
 	s->upper = at_open_store(m->store, m->upper, O_PATH | O_DIRECTORY, 0, e);
@@ -62,10 +66,11 @@ static int stack_fill(struct stack *s, const struct snap_mount *m, struct err **
 	path = mem_printf("%s.empty", m->work);
 	if (at_mkdirs(m->store, path, 0755, e) < 0)
 		return -1;
-	s->lower[0] = at_open_store(m->store, path, O_PATH | O_DIRECTORY, 0, e);
-	if (s->lower[0] < 0)
+	s->own[0] = at_open_store(m->store, path, O_PATH | O_DIRECTORY, 0, e);
+	if (s->own[0] < 0)
 		return -1;
-	s->n = 1;
+	s->lower = s->own;
+	s->n = s->nown = 1;
 	return 0;
 }
 
@@ -177,6 +182,7 @@ static int overlay_probe(int store, const char *scratch, struct buf *why, struct
 
 const struct snap_driver snap_overlay = {
 	.name = "overlay",
+	.by_fd = true,
 	.probe = overlay_probe,
 	.mount = overlay_mount,
 	.unmount = overlay_unmount,

@@ -69,21 +69,23 @@ static int make_seed(struct box *b, struct err **e)
 	return 0;
 }
 
-static int root_attributes(struct box *b, int upper, struct err **e)
+static int root_attributes(struct box *b, struct err **e)
 {
 	const struct run_spec *s = b->spec;
+	AUTO(mem_freep) char *fs = mem_printf("%s/fs", s->snap);
+	AUTO(fd_closep) int upper = at_open_store(b->store, fs, O_RDONLY | O_DIRECTORY, 0, e);
 	uint32_t mode = s->root_mode, uid = s->root_uid, gid = s->root_gid;
 	struct owner own = { .any = false };
 	bool recorded = false;
 
+	if (upper < 0)
+		return -1;
 	owner_init(&own);
 	if (s->root_follows) {
-		AUTO(fd_closep) int top = at_open_store(b->store, b->stack[b->nstack - 1], O_RDONLY | O_DIRECTORY, 0, e);
+		AUTO(fd_closep) int top = openat(b->lower[b->nstack - 1], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		struct stat st;
 
-		if (top < 0)
-			return -1;
-		if (fstat(top, &st) < 0)
+		if (top < 0 || fstat(top, &st) < 0)
 			return err_errno(e, ERR_HOST, errno, "cannot look at the root that lies below");
 		mode = st.st_mode;
 		if (owner_get(&own, top, &st, &uid, &gid, e) < 0)
@@ -101,31 +103,18 @@ static int make_dirs(struct box *b, struct err **e)
 	AUTO(mem_freep) char *fs = mem_printf("%s/fs", s->snap);
 	AUTO(mem_freep) char *work = mem_printf("%s/work", s->snap);
 	AUTO(mem_freep) char *root = mem_printf("%.*s/root", (int)(strrchr(s->snap, '/') - s->snap), s->snap);
-	AUTO(fd_closep) int upper = -1;
 	AUTO(fd_closep) int on = -1;
 
 	if (at_mkdirs(b->store, fs, 0700, e) < 0 || at_mkdirs(b->store, work, 0700, e) < 0 ||
 	    at_mkdirs(b->store, root, 0700, e) < 0 || make_seed(b, e) < 0)
 		return -1;
-	upper = at_open_store(b->store, fs, O_RDONLY | O_DIRECTORY, 0, e);
-	if (upper < 0)
-		return -1;
-	if (root_attributes(b, upper, e) < 0)
-		return -1;
-
 	b->at = mem_printf("%s/%s", s->store, root);
 	on = at_open_store(b->store, root, O_PATH | O_DIRECTORY, 0, e);
 	return on < 0 ? -1 : mnt_attach(b->files, on, b->at, e);
 }
 
-static int mount_root(struct box *b, struct err **e)
+static int open_lowers(struct box *b, struct err **e)
 {
-	const struct run_spec *s = b->spec;
-	AUTO(mem_freep) char *fs = mem_printf("%s/fs", s->snap);
-	AUTO(mem_freep) char *work = mem_printf("%s/work", s->snap);
-	struct snap_mount m = { b->store, b->stack, b->nstack, fs, work, b->at, NULL };
-	pid_t server = 0;
-
 	b->lower = mem_array(b->nstack, sizeof(*b->lower));
 	for (size_t i = 0; i < b->nstack; i++)
 		b->lower[i] = -1;
@@ -134,6 +123,17 @@ static int mount_root(struct box *b, struct err **e)
 		if (b->lower[i] < 0)
 			return -1;
 	}
+	return 0;
+}
+
+static int mount_root(struct box *b, struct err **e)
+{
+	const struct run_spec *s = b->spec;
+	AUTO(mem_freep) char *fs = mem_printf("%s/fs", s->snap);
+	AUTO(mem_freep) char *work = mem_printf("%s/work", s->snap);
+	struct snap_mount m = { b->store, b->stack, b->nstack, fs, work, b->at, b->driver->by_fd ? b->lower : NULL };
+	pid_t server = 0;
+
 	if (b->driver->mount(&m, &server, e) < 0)
 		return err_wrap(e, "cannot mount the root file system");
 	MEM_ROOM(b->server, b->nserver, b->servercap);
@@ -156,10 +156,9 @@ static void stack_layers(struct box *b)
 		b->stack[b->nstack++] = s->lower[i];
 }
 
-static int build_box(struct box *b, struct err **e)
+/* All that needs nothing of the root. */
+static int build_around(struct box *b, int *mounts, struct err **e)
 {
-	AUTO(mem_freep) int *mounts = mem_array(b->spec->nmount + 1, sizeof(*mounts));
-
 	stack_layers(b);
 	b->driver = snap_find(b->spec->driver);
 	if (!b->driver)
@@ -169,8 +168,26 @@ static int build_box(struct box *b, struct err **e)
 	b->store = openat(AT_FDCWD, b->spec->store, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (b->store < 0)
 		return err_errno(e, ERR_HOST, errno, "cannot open the store '%s'", b->spec->store);
-	if (make_dirs(b, e) < 0 || net_start(b, e) < 0 || mount_prepare(b, mounts, e) < 0 || mount_root(b, e) < 0 ||
-	    fixed_mount(b, e) < 0 || fixed_etc(b, e) < 0 || mount_attach_all(b, mounts, e) < 0)
+	if (make_dirs(b, e) < 0 || net_start(b, e) < 0 || mount_prepare(b, mounts, e) < 0)
+		return -1;
+	return open_lowers(b, e);
+}
+
+static int build_box(struct box *b, struct err **e)
+{
+	AUTO(mem_freep) int *mounts = mem_array(b->spec->nmount + 1, sizeof(*mounts));
+
+	if (build_around(b, mounts, e) < 0)
+		return -1;
+	if (b->driver->by_fd)
+		job_tell(b->self, RUN_OPEN, SLICE_NONE);
+	if (b->spec->waits && job_wait_go(b->self, e) < 0)
+		return -1;
+	if (root_attributes(b, e) < 0 || mount_root(b, e) < 0)
+		return -1;
+	if (!b->driver->by_fd)
+		job_tell(b->self, RUN_OPEN, SLICE_NONE);
+	if (fixed_mount(b, e) < 0 || fixed_etc(b, e) < 0 || mount_attach_all(b, mounts, e) < 0)
 		return -1;
 	if (user_resolve(b->root, b->spec->user, &b->user, e) < 0)
 		return -1;

@@ -115,6 +115,7 @@ void run_spec_pack(const struct run_spec *r, struct buf *out)
 	wire_put_u32(out, r->root_uid);
 	wire_put_u32(out, r->root_gid);
 	wire_put_u32(out, r->root_follows);
+	wire_put_u32(out, r->waits);
 	put_strs(out, r->argv);
 	put_strs(out, r->env);
 	wire_put_str(out, r->cwd);
@@ -175,6 +176,7 @@ int run_spec_unpack(struct slice in, struct run_spec *ret, struct err **e)
 	r.root_uid = wire_u32(&w);
 	r.root_gid = wire_u32(&w);
 	r.root_follows = wire_u32(&w);
+	r.waits = wire_u32(&w);
 	r.argv = get_strs(&w, NULL);
 	r.env = get_strs(&w, NULL);
 	r.cwd = get_default(&w, "/");

@@ -2,8 +2,8 @@
  *
  * Data:   the main process packs a run_spec into a job payload; run_job() is the monitor: it mounts, starts process 1, waits.
  *         fds: [0] stdout pipe, [1] stderr pipe, [2] what the command reads, if anything, and last
- *         "cgroup.procs" of the cgroup it is to be in, if one was made. Event RUN_READY: the root is mounted (store
- *         directories may be renamed from now on). Answer: run_result.
+ *         "cgroup.procs" of the cgroup it is to be in, if one was made. Event RUN_OPEN: it has opened the directories of
+ *         the store (they may be renamed from now on); RUN_READY: the root is mounted. Answer: run_result.
  * Owns:   run_spec_unpack makes a copy; run_spec_clear.
  * Fails:  the command's own failure is an answer, not an error. Set-up failures are ERR_HOST naming stage and path, bad users
  *         ERR_STEP, refused modes ERR_LIMIT.
@@ -39,6 +39,7 @@ struct run_spec {
 	char *snap;                      /* "tmp/<id>/<n>": fs/ (upper) and work/ are made below it */
 	uint32_t root_mode, root_uid, root_gid;  /* attributes of the new upper's root; */
 	bool root_follows;               /* or those that the topmost lower has */
+	bool waits;                      /* the step below still runs: everything but the root is made ready, then job_go() is waited for */
 	char **argv;
 	char **env;                      /* complete, "K=V" */
 	char *cwd;                       /* absolute; made when missing */
@@ -64,7 +65,7 @@ void run_spec_pack(const struct run_spec *r, struct buf *out);
 int run_spec_unpack(struct slice in, struct run_spec *ret, struct err **e);
 void run_spec_clear(struct run_spec *r);
 
-enum { RUN_READY = 1 };
+enum { RUN_OPEN = 1, RUN_READY };
 struct run_result {
 	int status;                      /* 0-255; 128+n for a signal */
 	bool oom, timed_out;

@@ -10,6 +10,7 @@
 #include "build/sched.h"
 #include "build/trees.h"
 #include "build/work.h"
+#include "layers/snap.h"
 #include "parser/diag.h"
 
 /* ---- evaluation */
@@ -160,15 +161,20 @@ static int run_eval(struct eval *ev, const struct instr *in, struct err **e)
 
 /* ---- running */
 
-static void run_ready(struct run *r)
+/* Its worker needs no names of the store any more. */
+static void run_open(struct run *r)
 {
 	if (r->mounting) {
-		/* While the command runs there is time for what the next one needs. */
-		if (sched_more(r->s))
-			jobs_ahead(step_app(r->s)->jobs, WORK_RUN);
 		r->mounting = false;
 		sched_mounting(r->s, false);
 	}
+}
+
+/* While the command runs there is time for what the next one needs. */
+static void run_next(struct run *r)
+{
+	if (!sched_ahead(r->s) && sched_more(r->s))
+		jobs_ahead(step_app(r->s)->jobs, WORK_RUN);
 }
 
 /* As people know it from BuildKit; a long script is cut, the excerpt shows where it is. */
@@ -251,7 +257,7 @@ static void run_check(struct run *r)
 
 	if (!r->ended || r->out[0] >= 0 || r->out[1] >= 0)
 		return;
-	run_ready(r);
+	run_open(r);
 	s->job = NULL;
 	if (r->e) {
 		run_mounts_failed(r, &r->e);
@@ -277,10 +283,28 @@ static void leave_cgroup(struct run *r)
 	r->result.oom = true;
 }
 
+/* It was ready for nothing. */
+static void ahead_gone(struct run *r)
+{
+	r->waits = NULL;
+	for (int i = 0; i < 2; i++) {
+		loop_drop(step_app(r->s)->loop, r->watch[i]);
+		fd_closep(&r->out[i]);
+	}
+	run_open(r);
+	step_not_ahead(r->s);
+}
+
 static void run_done(void *arg, struct slice out, struct err *e)
 {
 	struct run *r = arg;
 
+	if (r->waits) {
+		err_free(e);
+		leave_cgroup(r);
+		ahead_gone(r);
+		return;
+	}
 	if (!e)
 		run_result_get(out, &r->result, &e);
 	leave_cgroup(r);
@@ -291,8 +315,16 @@ static void run_done(void *arg, struct slice out, struct err *e)
 
 static void run_event(void *arg, uint32_t kind, struct slice payload)
 {
-	if (kind == RUN_READY)
-		run_ready(arg);
+	struct run *r = arg;
+
+	if (kind == RUN_READY) {
+		run_next(r);
+	} else if (kind == RUN_OPEN) {
+		r->open = true;
+		if (r->go)
+			job_go(r->s->job);
+		run_open(r);
+	}
 }
 
 static void run_readable(struct run *r, int i)
@@ -328,7 +360,8 @@ static void run_forget(struct run *r)
 		strs_clear(&r->mount[i].dirs);
 }
 
-static int run_start(struct run *r, struct err **e)
+/* ret: its job. waits: it does not go on before it is told to. */
+static int run_start(struct run *r, bool waits, struct job **ret, struct err **e)
 {
 	struct app *a = step_app(r->s);
 	AUTO(buf_freep) struct buf spec = BUF_MAX(JOB_MAX);
@@ -342,7 +375,7 @@ static int run_start(struct run *r, struct err **e)
 	}
 	if (step_cgroup(r->s, &r->cgroup, e) < 0)
 		return -1;
-	if (run_spec_of(r, &spec, e) < 0 || fd_pipe(out, e) < 0 || fd_pipe(err, e) < 0) {
+	if (run_spec_of(r, waits, &spec, e) < 0 || fd_pipe(out, e) < 0 || fd_pipe(err, e) < 0) {
 		leave_cgroup(r);
 		mem_wipe(spec.p, spec.n);
 		fd_closep(&out[0]);
@@ -352,6 +385,7 @@ static int run_start(struct run *r, struct err **e)
 	fcntl(out[1], F_SETPIPE_SZ, 1 << 20);
 	fcntl(err[1], F_SETPIPE_SZ, 1 << 20);
 	r->mounting = true;
+	r->open = r->go = false;
 	sched_mounting(r->s, true);
 	int fds[4] = { out[1], err[1] };
 	size_t nfds = 2;
@@ -359,7 +393,7 @@ static int run_start(struct run *r, struct err **e)
 		fds[nfds++] = STDIN_FILENO;
 	if (r->cgroup.path)
 		fds[nfds++] = r->cgroup.procs;
-	rc = job_start(a->jobs, JOB_MAPPED, WORK_RUN, buf_view(&spec), fds, nfds, run_event, run_done, r, &r->s->job, e);
+	rc = job_start(a->jobs, JOB_MAPPED, WORK_RUN, buf_view(&spec), fds, nfds, run_event, run_done, r, ret, e);
 	mem_wipe(spec.p, spec.n);
 	run_forget(r);
 	fd_closep(&out[1]);
@@ -403,7 +437,7 @@ static void lower_arrived(void *arg, char **dirs, size_t n, struct err *e)
 	}
 	if (!r->e) {
 		trees_stack(&r->lower, dirs, n);
-		if (run_start(r, &r->e) == 0)
+		if (run_start(r, false, &r->s->job, &r->e) == 0)
 			return;
 	}
 	run_not_started(r);
@@ -459,10 +493,68 @@ static void driver_arrived(void *arg, const char *driver, struct err *e)
 	run_arrived(r, e);
 }
 
+/* ---- ready before the step below has ended */
+
+struct ahead_wait {
+	struct run *r;
+	bool now, started;
+};
+
+static void ahead_arrived(void *arg, char **dirs, size_t n, struct err *e)
+{
+	struct ahead_wait *w = arg;
+	struct run *r = w->r;
+
+	/* Not now: something has to be unpacked. Then it starts in its turn. */
+	if (!e && w->now) {
+		trees_stack(&r->lower, dirs, n);
+		w->started = run_start(r, true, &r->waits, &e) == 0;
+		run_forget(r);
+	}
+	err_free(e);
+}
+
+/* Mounts wait for locks and other stages, and a driver that is a program needs names: those start in their turn. */
+static bool run_ahead(struct step *s)
+{
+	struct run *r = s->data;
+	const struct run *below = s->parent->data;
+	struct ahead_wait *w = arena_alloc(&s->plan->arena, sizeof(*w));
+	struct err *e = NULL;
+
+	if (r->nmount || r->ndevice || r->net == RUN_NET_PRIVATE || step_req(s)->run.nvolume || step_req(s)->run.use_stdin ||
+	    s->parent->in->id != INSTR_RUN || !snap_find(below->driver)->by_fd || store_tmp(step_app(s)->store, s->tmp, NULL) < 0)
+		return false;
+	r->driver = below->driver;
+	*w = (struct ahead_wait){ .r = r, .now = true };
+	step_dirs(s, ahead_arrived, w, &e);
+	w->now = false;
+	err_free(e);
+	if (!w->started) {
+		store_tmp_drop(step_app(s)->store, s->tmp);
+		s->tmp[0] = '\0';
+	}
+	return w->started;
+}
+
+static void run_ahead_off(struct step *s)
+{
+	struct run *r = s->data;
+
+	job_cancel(r->waits);
+}
+
 static int run_exec(struct step *s, struct err **e)
 {
 	struct run *r = s->data;
 
+	if (r->waits) {
+		s->job = take(&r->waits);
+		r->go = true;
+		if (r->open)
+			job_go(s->job);
+		return 0;
+	}
 	if (run_mounts_given(r, e) < 0 || run_devices_given(r, e) < 0)
 		return -1;
 	r->pending = 1;          /* ours, so that nothing starts before all were asked for */
@@ -490,4 +582,4 @@ static int run_exec(struct step *s, struct err **e)
 	return 0;
 }
 
-const struct op op_RUN = { .eval = run_eval, .key = run_key, .exec = run_exec };
+const struct op op_RUN = { .eval = run_eval, .key = run_key, .exec = run_exec, .ahead = run_ahead, .ahead_off = run_ahead_off };

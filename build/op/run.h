@@ -50,6 +50,8 @@ struct run {
 	struct cgroup_leaf cgroup;       /* while it runs, if limits or --cgroup-parent were given */
 	struct run_result result;
 	bool ended, mounting, failed, asking;
+	struct job *waits;               /* its worker, ready and waiting for the step below (run_ahead) */
+	bool open, go;                   /* the worker has opened its directories; it may go on */
 	int out[2];                      /* read ends of stdout, stderr; -1 when at their end */
 	struct watch *watch[2];
 };
@@ -57,7 +59,7 @@ struct run {
 /* build/op/run_spec.c */
 int run_key(struct step *s, struct keyer *k, struct err **e);
 /* Packed. It may hold secrets: the caller wipes it. */
-int run_spec_of(struct run *r, struct buf *out, struct err **e);
+int run_spec_of(struct run *r, bool waits, struct buf *out, struct err **e);
 
 /* build/op/run_mounts.c */
 /* One --mount, expanded; its strings are the evaluation's. The id of a secret or an agent (8.6). */

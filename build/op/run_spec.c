@@ -124,14 +124,14 @@ static bool set_again(const char *pair, const char *const *v, size_t n)
 	return false;
 }
 
-int run_spec_of(struct run *r, struct buf *out, struct err **e)
+int run_spec_of(struct run *r, bool waits, struct buf *out, struct err **e)
 {
 	struct step *s = r->s;
 	const struct build_req *q = step_req(s);
 	struct run_spec spec = {
 		.store = (char *)store_path(step_app(s)->store), .driver = (char *)r->driver, .lower = r->lower.v, .nlower = r->lower.n,
 		.snap = s->tmp, .cwd = (char *)s->cwd, .user = (char *)s->user, .hostname = (char *)r->hostname, .net = r->net,
-		.insecure = r->insecure, .shm_size = q->shm_size,
+		.insecure = r->insecure, .shm_size = q->shm_size, .waits = waits,
 	};
 	struct strs hosts = { 0 }, env = { 0 }, argv = { 0 };
 	struct strs limits = q->ulimits;
