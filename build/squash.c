@@ -170,7 +170,9 @@ static int run(struct plan *p, struct image *im, size_t first, struct err **e)
 int squash_layers(struct plan *p, size_t nbase, struct image *im, struct err **e)
 {
 	size_t first = p->req->image.squash == SQUASH_ALL ? 0 : nbase;
-	AUTO(mem_freep) char *title = mem_printf("squash %zu layers", im->nlayer - first);
+	bool several = p->req->platforms.n > 1;
+	AUTO(mem_freep) char *title = mem_printf("squash %zu layers%s%s", im->nlayer - first, several ? " for " : "",
+						 several ? platform_text(&p->target_platform).s : "");
 	unsigned id = p->app->next_id;
 
 	if (p->req->image.squash == SQUASH_NONE || im->nlayer < first + 2)

@@ -56,6 +56,9 @@ refused "--platform and --arch" "cannot" --platform "$host" --arch arm64 <<<'FRO
 refused "4.6 BUILDKIT_MULTI_PLATFORM=0 with several" "conflicting config" --platform "$both" --build-arg BUILDKIT_MULTI_PLATFORM=0 <<<'FROM scratch'
 like "$out" 'try: leave it out' "4.6 and what to do"
 many "4.6 BUILDKIT_MULTI_PLATFORM=1 with several" plain --build-arg BUILDKIT_MULTI_PLATFORM=true
+ok "4.6 with one it gives an index" "$KILN" build -q --platform "$host" --build-arg BUILDKIT_MULTI_PLATFORM=1 -o "type=oci,dest=$T/one,tar=false" "$T/plain"
+one=$(json "$T/one/index.json" 'd["manifests"][0]["digest"]')
+is "$(json "$T/one/blobs/sha256/${one#*:}" '[m["platform"] for m in d["manifests"]]')" "[{\"architecture\": \"${host#*/}\", \"os\": \"linux\"}]" "4.6 of one image"
 
 # ---- arguments, bases, what is shared
 dockerfile cross <<'EOT'
@@ -119,6 +122,8 @@ built "of the second platform alone" cross --platform "$other" -o type=cacheonly
 is "$(ran)" 0 "has the same steps"
 built "2 --dry-run of several" cross --dry-run --platform "$both"
 is "$(grep -cE "^#[0-9]+ \[($host|$host->${other#*/}|$other) " <<<"$out")" 8 "2 lists the steps of each"
+built "squash" cross --squash --platform "$both" -o type=cacheonly
+like "$out" "squash 2 layers for $other" "18.6 tells the platform"
 
 # ---- --all-platforms
 built "cli-flags 6 --all-platforms" cross --all-platforms -o type=cacheonly
