@@ -21,10 +21,19 @@ static bool makes_manifest(const struct build_req *r)
 	for (size_t i = 0; i < r->noutput; i++) {
 		const struct output_spec *o = &r->output[i];
 
-		if (o->type == OUTPUT_REGISTRY || o->type == OUTPUT_OCI || o->push || o->push_by_digest || (o->type == OUTPUT_STORE && r->index))
+		if (o->type == OUTPUT_REGISTRY || o->type == OUTPUT_OCI || o->type == OUTPUT_DOCKER || o->push || o->push_by_digest ||
+		    (o->type == OUTPUT_STORE && r->index))
 			return true;
 	}
 	return r->noutput == 0 && r->index;
+}
+
+static bool stores(const struct build_req *r)
+{
+	for (size_t i = 0; i < r->noutput; i++)
+		if (r->output[i].type == OUTPUT_STORE)
+			return true;
+	return r->noutput == 0;
 }
 
 static int digest_files(const struct build_opts *o, struct build_req *r, struct err **e)
@@ -36,7 +45,8 @@ static int digest_files(const struct build_opts *o, struct build_req *r, struct 
 		*to[i] = name[i] && *name[i] ? name[i] : NULL;
 		if (!*to[i] || makes_manifest(r))
 			continue;
-		err_set(e, ERR_USAGE, "there is no digest for '%s': the store keeps no manifest", *to[i]);
+		err_set(e, ERR_USAGE, "there is no digest for '%s': %s", *to[i],
+			stores(r) ? "the store keeps no manifest" : "no manifest is made");
 		return err_hint(e, "give --push or --output=type=oci, or take the image id with --iidfile");
 	}
 	return 0;

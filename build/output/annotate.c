@@ -125,7 +125,7 @@ int annotation_check(const struct build_req *r, const struct annotations *list, 
 {
 	for (size_t i = 0; i < list->n; i++) {
 		const struct annotation *a = &list->v[i];
-		bool built = !a->platform;
+		bool built = !a->platform || (r->all_platforms && !r->platforms.n);      /* which these are is not known yet */
 
 		if ((a->place == ANNOTATE_INDEX || a->place == ANNOTATE_TOP) && !r->index)
 			return err_set(e, ERR_USAGE, "the annotation '%s' is one of an index, but one platform is built, without an index", a->key);

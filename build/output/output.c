@@ -242,8 +242,8 @@ static int check_one(const struct build_req *r, const struct output_spec *o, str
 		return err_hint(e, "leave out oci-mediatypes=false");
 	}
 	if (o->type == OUTPUT_DOCKER && r->index) {
-		err_set(e, ERR_USAGE, r->platforms.n > 1 ? "docker's archive holds one platform, and %zu are built" :
-			"docker's archive holds no index", r->platforms.n);
+		err_set(e, ERR_USAGE, r->platforms.n == 1 ? "docker's archive holds no index"
+							  : "docker's archive holds one platform, and several are built");
 		return err_hint(e, "use type=oci, or build each platform into an archive of its own");
 	}
 	if (annotation_check(r, &r->annotations, e) < 0 || annotation_check(r, &o->annotations, e) < 0)
@@ -299,6 +299,8 @@ int output_run(struct app *a, const struct build_req *r, const struct output_spe
 	struct output_job j = { .app = a, .req = r, .spec = spec, .image = im, .n = n, .epoch = epoch };
 
 	*ret = (struct output_done){ 0 };
+	if (annotation_check(r, &r->annotations, e) < 0 || annotation_check(r, &spec->annotations, e) < 0)
+		return -1;
 	annotate(&j);
 	int rc = normalised(spec->names.n ? &spec->names : &r->tags, &j.names, e);
 	if (rc == 0)
