@@ -278,11 +278,21 @@ static int pull_once(struct app *a, const struct ref *ref, const struct platform
 
 	ref_print(ref, &name);
 	AUTO(mem_freep) char *job = mem_printf("pull-%s-%s", name.p, platform_text(p).s);
-	return flight_take(a, job, name.p, &lock, e) < 0 ? -1 : pull_remote(a, ref, p, o, unpack, ret, e);
+	return flight_take(a, job, "pulls the same image", name.p, &lock, e) < 0 ? -1 : pull_remote(a, ref, p, o, unpack, ret, e);
+}
+
+/* Of an index some of whose images are here another one may serve the platform better: 32-bit arm runs on arm64, and is not what was asked for. */
+static bool better_elsewhere(const struct name_record *r, const struct name_record *im, const struct platform *p)
+{
+	struct platform have;
+
+	if (!digest_zero(&r->index) || !r->repo_digest || strcmp(r->repo_digest, digest_text(&im->manifest).s) == 0)
+		return false;
+	return platform_parse(slice_of(im->platform), &have, NULL) < 0 || strcmp(platform_text(&have).s, platform_text(p).s) != 0;
 }
 
 /* The store's copy, if all of it is there. */
-static int pull_stored(struct app *a, const struct ref *ref, const struct platform *p, struct pulled *ret, struct err **e)
+static int pull_stored(struct app *a, const struct ref *ref, const struct platform *p, bool never, struct pulled *ret, struct err **e)
 {
 	AUTO(buf_freep) struct buf name = BUF_MAX(8192);
 	struct name_record r = { 0 };
@@ -293,7 +303,7 @@ static int pull_stored(struct app *a, const struct ref *ref, const struct platfo
 	if (rc)
 		return rc;
 	const struct name_record *im = imagestore_choose(&r, p);
-	rc = im ? imagestore_load(a, im, &ret->image, e) : IMAGE_MISS;
+	rc = !im || (!never && better_elsewhere(&r, im, p)) ? IMAGE_MISS : imagestore_load(a, im, &ret->image, e);
 	if (rc == 0) {
 		ret->manifest = im->manifest;
 		ret->config = im->config;
@@ -322,7 +332,7 @@ int imagestore_pull(struct app *a, const struct ref *ref, const struct platform 
 		return -1;
 	if (mode == PULL_MISSING || mode == PULL_NEVER) {
 		struct err *broken = NULL;
-		int rc = pull_stored(a, ref, p, ret, &broken);
+		int rc = pull_stored(a, ref, p, mode == PULL_NEVER, ret, &broken);
 
 		if (rc == 0)
 			return 0;
