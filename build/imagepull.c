@@ -44,7 +44,7 @@ static void take_blob(struct arrival *r, const struct digest *d, int64_t size)
 	AUTO(mem_freep) char *path = mem_printf("%s/%s", r->tmp, hex);
 	if (r->e || store_blob_commit(r->a->store, path, d, size, &r->e) < 0 || !r->read)
 		return;
-	struct trees_blob q = { .blob = *d, .size = size, .tally = &r->tally };
+	struct trees_blob q = { .blob = *d, .size = size, .used = &r->tally, .tally = &r->tally };
 	if (trees_read(r->a->trees, &q, r->unpack ? TREES_DIR : TREES_LISTING, blob_read, r, &r->e) == 0) {
 		r->pending++;
 		r->idle = false;

@@ -11,6 +11,7 @@
 struct waiter {
 	trees_done *done;
 	void *arg;
+	struct tally *tally;
 	struct waiter *next;
 };
 struct reading {                         /* one blob being read */
@@ -22,7 +23,6 @@ struct reading {                         /* one blob being read */
 	char tmp[80];
 	struct waiter *waiters;
 	struct reading *next;
-	struct tally *tally;
 };
 /* Directories that are there: found once, and pinned by this process since. Sorted. A chain of n RUNs would read n*n/2 records. */
 struct known {
@@ -81,21 +81,21 @@ static int tally_add(struct tally *t, const struct limit_values *l, uint64_t byt
 	return 0;
 }
 
-static int commit_reading(struct reading *r, struct slice out, struct err **e)
+/* f: what it was, for whoever counts. */
+static int commit_reading(struct reading *r, struct slice out, struct read_facts *ret, struct err **e)
 {
 	struct store *s = r->t->a->store;
-	struct read_facts f;
+	struct read_facts f = { 0 };
 	AUTO(mem_freep) char *listing = mem_printf("%s/listing", r->tmp);
 
 	if (read_facts_get(out, &f, e) < 0)
 		return -1;
+	*ret = f;
 	struct blob_info info = { .diff = f.diff, .blob = r->blob, .level = -1 };
 	int rc = store_blob_find(s, &r->blob, &info.size, e);
 	if (rc != 0)
 		return rc < 0 ? -1 : err_set(e, ERR_HOST, "blob %s vanished from the store", digest_short(&r->blob).s);
 	snprintf(info.comp, sizeof(info.comp), "%s", f.comp);
-	if (r->tally && tally_add(r->tally, &r->t->a->limits, f.bytes, f.entries, e) < 0)
-		return -1;
 	if (store_info_add(s, &info, e) < 0 || store_listing_commit(s, listing, &f.diff, e) < 0)
 		return -1;
 	r->diff = f.diff;
@@ -119,6 +119,7 @@ static void reading_done(void *arg, struct slice out, struct err *failed)
 {
 	struct reading *r = arg;
 	struct err *e = failed;
+	struct read_facts f = { 0 };
 
 	for (struct reading **p = &r->t->readings; *p; p = &(*p)->next) {
 		if (*p == r) {
@@ -127,7 +128,7 @@ static void reading_done(void *arg, struct slice out, struct err *failed)
 		}
 	}
 	if (!e)
-		commit_reading(r, out, &e);
+		commit_reading(r, out, &f, &e);
 	if (e)
 		store_tmp_drop(r->t->a->store, r->tmp);
 	/* Everybody who waits gets the error; the first owns the chain, the others a copy. */
@@ -143,19 +144,22 @@ static void reading_done(void *arg, struct slice out, struct err *failed)
 			mine = NULL;
 			err_unpack(buf_view(&b), &mine);
 		}
+		if (!mine && w->tally)
+			tally_add(w->tally, &r->t->a->limits, f.bytes, f.entries, &mine);
 		w->done(w->arg, &r->diff, mine);
 		free(w);
 	}
 	free(r);
 }
 
-static void add_waiter(struct reading *r, trees_done *done, void *arg)
+static void add_waiter(struct reading *r, struct tally *tally, trees_done *done, void *arg)
 {
 	struct waiter **p = &r->waiters;
 	struct waiter *w = mem_zalloc(sizeof(*w));
 
 	w->done = done;
 	w->arg = arg;
+	w->tally = tally;
 	while (*p)
 		p = &(*p)->next;
 	*p = w;
@@ -169,7 +173,7 @@ int trees_read(struct trees *t, const struct trees_blob *q, enum trees_want want
 	for (r = t->readings; r; r = r->next) {
 		if (digest_equal(&r->blob, &q->blob) && digest_equal(&r->chain, &q->chain) && (r->want == want || r->want == TREES_DIR) &&
 		    r->over == (q->driver != NULL)) {
-			add_waiter(r, done, arg);
+			add_waiter(r, q->tally, done, arg);
 			return 0;
 		}
 	}
@@ -180,7 +184,6 @@ int trees_read(struct trees *t, const struct trees_blob *q, enum trees_want want
 	r->blob = q->blob;
 	r->chain = q->chain;
 	r->want = want;
-	r->tally = q->tally;
 	r->over = q->driver;
 	if (store_tmp(t->a->store, r->tmp, e) < 0) {
 		free(r);
@@ -188,7 +191,7 @@ int trees_read(struct trees *t, const struct trees_blob *q, enum trees_want want
 	}
 	struct read_req req = {
 		.store = store_path(t->a->store), .blob = q->blob, .diff = q->diff, .size = q->size, .tmp = r->tmp,
-		.limits = t->a->limits, .used_bytes = q->tally ? q->tally->bytes : 0, .used_entries = q->tally ? q->tally->entries : 0,
+		.limits = t->a->limits, .used_bytes = q->used ? q->used->bytes : 0, .used_entries = q->used ? q->used->entries : 0,
 		.fill = want == TREES_DIR, .lower = q->lower, .nlower = q->nlower,
 		.driver = q->driver, .under = q->under, .nunder = q->nunder,
 	};
@@ -200,7 +203,7 @@ int trees_read(struct trees *t, const struct trees_blob *q, enum trees_want want
 		free(r);
 		return -1;
 	}
-	add_waiter(r, done, arg);
+	add_waiter(r, q->tally, done, arg);
 	r->next = t->readings;
 	t->readings = r;
 	return 0;
@@ -213,7 +216,7 @@ struct dirs_wait {
 	struct digest *diff, *chain;
 	size_t n, pending;
 	struct strs dirs;                /* of the lowest layers */
-	struct tally tally;
+	struct tally there, all;         /* of the layers that were there, and of those that are */
 	size_t over;                     /* layers below this number need not be tried again on top of the others */
 	struct err *e;
 	trees_dirs_done *done;
@@ -275,6 +278,16 @@ static int dir_find(struct dirs_wait *d, size_t i, struct digest *ret, struct er
 	return dir_there(d->t, &d->chain[i], false, e);
 }
 
+/* Several layers are unpacked at a time, for several images maybe: what is counted is what each stack has in the end. */
+static int dir_count(struct dirs_wait *d, const struct digest *at, struct tally *t, struct err **e)
+{
+	size_t k = 0;
+
+	if (!known_find(&d->t->known, at, &k))
+		return 0;
+	return tally_add(t, &d->t->a->limits, d->t->known.dir[k].bytes, d->t->known.dir[k].entries, e);
+}
+
 static void dirs_end(struct dirs_wait *d)
 {
 	d->done(d->arg, d->dirs.v, d->e ? 0 : d->dirs.n, d->e);
@@ -297,7 +310,7 @@ static int dirs_blob(struct dirs_wait *d, size_t i, struct trees_blob *ret, stru
 		return err_hint(e, "run kiln check --repair, or build again with --pull=always");
 	}
 	*ret = (struct trees_blob){
-		.blob = info.blob, .diff = d->diff[i], .size = info.size, .lower = d->diff, .nlower = i, .tally = &d->tally, .chain = d->chain[i],
+		.blob = info.blob, .diff = d->diff[i], .size = info.size, .lower = d->diff, .nlower = i, .used = &d->there, .chain = d->chain[i],
 	};
 	return 0;
 }
@@ -347,7 +360,7 @@ static void dirs_finish(struct dirs_wait *d)
 		}
 		if (rc > 0 && !d->e)
 			err_set(&d->e, ERR_HOST, "layer %s is not in the store any more", digest_short(&d->diff[i]).s);
-		if (rc)
+		if (rc || dir_count(d, &at, &d->all, &d->e) < 0)
 			break;
 		store_layer_path(d->t->a->store, &at, path);
 		AUTO(mem_freep) char *fs = mem_printf("%s/fs", path);
@@ -374,12 +387,9 @@ static int dirs_start(struct dirs_wait *d, size_t i, struct err **e)
 	struct trees_blob q;
 	struct digest at;
 	int rc = dir_find(d, i, &at, e);
-	size_t k = 0;
 
-	if (rc == 0 && known_find(&d->t->known, &at, &k))
-		return tally_add(&d->tally, &d->t->a->limits, d->t->known.dir[k].bytes, d->t->known.dir[k].entries, e);
 	if (rc <= 0)
-		return rc;
+		return rc < 0 ? -1 : dir_count(d, &at, &d->there, e);
 	if (dirs_blob(d, i, &q, e) < 0)
 		return -1;
 	d->pending++;

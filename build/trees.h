@@ -26,7 +26,8 @@ struct trees_blob {
 	const char *driver;              /* with under: unpack it through a mount on top of these; NULL: alone */
 	char *const *under;
 	size_t nunder;
-	struct tally *tally;             /* NULL: nobody counts */
+	const struct tally *used;        /* what the image holds already: this one gets the rest; NULL */
+	struct tally *tally;             /* counts it when it is there; NULL: nobody counts */
 	struct digest chain;             /* of this layer in that stack: what a mended directory is filed under */
 };
 int trees_read(struct trees *t, const struct trees_blob *b, enum trees_want want, trees_done *done, void *arg, struct err **e);

@@ -78,8 +78,8 @@ struct reader {
 	int store, tmp, listing, root;   /* fds */
 	struct hasher *hash;
 	uint64_t count;
-	struct budget bytes, entries;
-	bool many;                       /* it has too many entries */
+	struct budget bytes, content, entries;
+	bool many, much;                 /* over entries, over content */
 	const struct comp *comp;
 	struct sink *sink[2];
 	size_t nsink;
@@ -166,6 +166,12 @@ static int confine(int root, struct err **e)
 	return 0;
 }
 
+static void disk_budget(struct budget *b, uint64_t left)
+{
+	if (left < b->max)
+		*b = (struct budget){ left, LIMIT_LAYER_SIZE, true };
+}
+
 static struct budget budget(const struct read_req *r, enum limit layer, enum limit image, uint64_t used)
 {
 	uint64_t left = used < r->limits.v[image] ? r->limits.v[image] - used : 1;      /* enough for nothing; 0 would mean something else */
@@ -179,23 +185,26 @@ static void budgets(struct reader *d)
 	struct statvfs fs;
 	uint64_t keep = UINT64_C(1) << 30;
 
-	d->bytes = budget(d->r, LIMIT_LAYER_SIZE, LIMIT_IMAGE_SIZE, d->r->used_bytes);
+	d->bytes = (struct budget){ d->r->limits.v[LIMIT_LAYER_SIZE], LIMIT_LAYER_SIZE, false };
+	d->content = budget(d->r, LIMIT_LAYER_SIZE, LIMIT_IMAGE_SIZE, d->r->used_bytes);
 	d->entries = budget(d->r, LIMIT_LAYER_ENTRIES, LIMIT_IMAGE_ENTRIES, d->r->used_entries);
 	if (!d->r->fill || fstatvfs(d->tmp, &fs) < 0 || fs.f_blocks == 0)
 		return;
 	if (keep > (uint64_t)fs.f_blocks * fs.f_frsize / 16)
 		keep = (uint64_t)fs.f_blocks * fs.f_frsize / 16;
 	uint64_t has = (uint64_t)fs.f_bavail * fs.f_frsize, left = has > keep ? has - keep : 1;
-	if (left < d->bytes.max)
-		d->bytes = (struct budget){ left, LIMIT_LAYER_SIZE, true };
+	disk_budget(&d->bytes, left);
+	disk_budget(&d->content, left);
 }
 
 static int too_much(const struct reader *d, struct err **e)
 {
-	if (d->many || !d->bytes.disk || !e || !*e || err_kind(*e) != ERR_LIMIT)
-		return limit_hit(&d->r->limits, d->many ? d->entries.which : d->bytes.which, e);
+	const struct budget *b = d->many ? &d->entries : d->much ? &d->content : &d->bytes;
+
+	if (!b->disk || !e || !*e || err_kind(*e) != ERR_LIMIT)
+		return limit_hit(&d->r->limits, b->which, e);
 	err_kind_set(e, ERR_HOST);
-	err_wrap(e, "the disk of the store has room for %ju bytes, and its last part is not used for unpacking", (uintmax_t)d->bytes.max);
+	err_wrap(e, "the disk of the store has room for %ju bytes, and its last part is not used for unpacking", (uintmax_t)b->max);
 	return err_hint(e, "free some space, for example with 'kiln prune'");
 }
 
@@ -207,7 +216,10 @@ static int reader_pump(struct reader *d, struct err **e)
 	budgets(d);
 	if (reader_stream(d, &s, e) < 0)
 		return -1;
-	const struct tarin_opts to = { .mode = TAR_LAYER, .max_bytes = d->bytes.max, .max_entries = d->entries.max, .many = &d->many };
+	const struct tarin_opts to = {
+		.mode = TAR_LAYER, .max_bytes = d->bytes.max, .max_content = d->content.max, .max_entries = d->entries.max,
+		.many = &d->many, .much = &d->much,
+	};
 	if (d->r->fill && confine(d->root, e) < 0) {
 		stream_close(s, NULL);
 		return -1;

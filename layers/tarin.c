@@ -289,11 +289,13 @@ static int link_target(struct tarin *t, struct err **e)
 
 static int take_entry(struct tarin *t, struct err **e)
 {
-	uint64_t max = t->o.max_bytes;
+	uint64_t max = t->o.max_content;
 	const struct tarhead *h = &t->h;
 
 	if (clean(t, &h->path, &t->path, e) < 0)
 		return -1;
+	if (h->size > max - t->bytes && t->o.much)
+		*t->o.much = true;
 	if (h->size > max - t->bytes)
 		return err_set(e, ERR_LIMIT, "the archive holds more than %ju bytes", (uintmax_t)max);
 	t->bytes += h->size;
@@ -388,6 +390,8 @@ int tarin_new(struct stream *take, const struct tarin_opts *o, struct entries **
 	t->o = *o;
 	if (!t->o.max_bytes)
 		t->o.max_bytes = BYTES_DEFAULT;
+	if (!t->o.max_content)
+		t->o.max_content = t->o.max_bytes;
 	if (!t->o.max_entries)
 		t->o.max_entries = ENTRIES_DEFAULT;
 	t->heads = tarheads_new(stream_limit(take, t->o.max_bytes, "a decompressed archive"));

@@ -4,7 +4,7 @@
  * Data:   entries in the order of the archive; whiteouts become ENTRY_WHITEOUT / ENTRY_OPAQUE in mode layer and stay files
  *         in mode plain. Devices are counted and left out. After the last entry the stream is drained to its end, so that
  *         a hash in front of it covers every byte (Z5).
- * Fails:  ERR_SOURCE naming the entry number, the escaped name and the rule. ERR_LIMIT over max_entries or max_bytes.
+ * Fails:  ERR_SOURCE naming the entry number, the escaped name and the rule. ERR_LIMIT over a maximum.
  */
 #pragma once
 #include "base/stream.h"
@@ -13,9 +13,10 @@
 enum tar_mode { TAR_LAYER, TAR_PLAIN };
 struct tarin_opts {
 	enum tar_mode mode;
-	uint64_t max_bytes;              /* of decompressed content; 0: 64 GiB */
+	uint64_t max_bytes;              /* decompressed; 0: 64 GiB */
+	uint64_t max_content;            /* of all files; 0: max_bytes */
 	uint64_t max_entries;            /* 0: 4,000,000 */
-	bool *many;                      /* set when there are more, may be NULL */
+	bool *many, *much;               /* set when there are more, or when files hold more; may be NULL */
 	uint64_t *devices;               /* counts what was left out, may be NULL */
 };
 int tarin_new(struct stream *take, const struct tarin_opts *o, struct entries **ret, struct err **e);

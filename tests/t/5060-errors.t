@@ -203,6 +203,18 @@ printf 'FROM busybox:1.35\nRUN true\n' | dockerfile lim
 status 0 "17 within all of them" "$KILN" build --progress=plain --limit layer-size=1g --limit downloads=1 "$T/lim"
 status 6 "17 image-size of what is unpacked already" "$KILN" build --no-cache --progress=plain --limit image-size=300k "$T/lim"
 limited image-size 307200
+# What is unpacked for two images at once counts for both, and only the one that is too large fails.
+for i in 1 2 3 4; do head -c 200000 /dev/urandom >"$T/lim/f$i"; done
+printf 'FROM busybox:1.35 AS base\nCOPY f1 f2 f3 /\nFROM base AS more\nCOPY f4 /\nFROM base AS a\nRUN true\nFROM more AS b\nRUN true\nFROM scratch\nCOPY --from=a /f1 /\nCOPY --from=b /f4 /\n' | dockerfile lim
+base=$(KILN_ROOT=$T/limstore "$KILN" build -q --target a "$T/lim" >/dev/null && cat "$T"/limstore/layers/*/*/meta.json | grep -o '"bytes":[0-9]*' | awk -F: '{ n += $2 } END { print n }')
+chmod -R u+rwX "$T/limstore" 2>/dev/null; rm -rf "$T/limstore"
+KILN_ROOT=$T/limstore "$KILN" build -q --target more "$T/lim" >/dev/null
+KILN_ROOT=$T/limstore "$KILN" build -q -f - "$T/lim" >/dev/null <<<$'FROM busybox:1.35\nRUN true'
+status 6 "17 image-size of one of two images with shared layers" env KILN_ROOT="$T/limstore" "$KILN" build --progress=plain --limit "image-size=$base" "$T/lim"
+limited image-size "$base"
+like "$out" '^error: .*:8:1: RUN true$' "17 it is that one"
+status 0 "17 image-size to the byte" env KILN_ROOT="$T/limstore" "$KILN" build --progress=plain --limit "image-size=$((base + 200000))" "$T/lim"
+rm "$T/lim"/f?
 python3 -c 'import http.server, os, sys
 os.chdir(sys.argv[1])
 class H(http.server.SimpleHTTPRequestHandler):
