@@ -95,9 +95,9 @@ void flight_end(struct step *s)
 	s->locked = false;
 }
 
-int flight_take(struct app *a, const char *name, const char *title, int *ret_lock, struct err **e)
+int flight_take(struct app *a, const char *name, const char *what, const char *title, int *ret_lock, struct err **e)
 {
-	struct waiting w = { .a = a, .what = "pulls the same image", .title = title, .fd = -1 };
+	struct waiting w = { .a = a, .what = what, .title = title, .fd = -1 };
 	AUTO(buf_freep) struct buf call = BUF_MAX(64);
 	bool busy = false;
 	int rc;

@@ -11,6 +11,6 @@ typedef void flight_again(struct step *s, struct err *take_err);
 /* 0: this step is ours until flight_end(). FLIGHT_BUSY: again() is called when whoever has it is done; s->job is set until then. */
 int flight_begin(struct step *s, flight_again *again, struct err **e);
 void flight_end(struct step *s);                 /* nothing held: fine */
-/* The same, driving the loop, for the job `name`: 0, or FLIGHT_BUSY when somebody else had it meanwhile: look what is there now. *ret_lock is
+/* The same, driving the loop, for the job `name`, by which another build `what` it is ("pulls the same image"): 0, or FLIGHT_BUSY when somebody else had it meanwhile: look what is there now. *ret_lock is
  * for store_job_unlock() either way. */
-int flight_take(struct app *a, const char *name, const char *title, int *ret_lock, struct err **e);
+int flight_take(struct app *a, const char *name, const char *what, const char *title, int *ret_lock, struct err **e);

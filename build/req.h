@@ -39,6 +39,7 @@ struct output_spec {
 	bool docker_types;               /* oci-mediatypes=false */
 	bool rewrite_timestamp;
 	bool mode_delete;                /* type=local,mode=delete */
+	bool join;                       /* add to the index that the name stands for */
 	enum split { SPLIT_SEVERAL, SPLIT_YES, SPLIT_NO } split;         /* platform-split: a directory for each platform */
 };
 void output_spec_clear(struct output_spec *o);

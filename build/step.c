@@ -239,7 +239,7 @@ const char *step_comp(const struct step *s, int *level)
 static bool output_moves(const struct output_spec *o)
 {
 	return o->type == OUTPUT_REGISTRY || o->type == OUTPUT_OCI || o->type == OUTPUT_DOCKER || o->push || o->push_by_digest || o->comp ||
-	       o->force_comp;
+	       o->force_comp || o->join;
 }
 
 bool step_leaves(const struct step *s)

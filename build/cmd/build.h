@@ -14,7 +14,7 @@ struct build_opts {
 	struct strs security;
 	const char *timestamp, *sub_path, *context, *logfile, *tar_path, *layout_path;
 	const char *digest_file, *name_digest_file, *tag_digest_file;
-	const char *from, *format, *os_version;
+	const char *from, *format, *os_version, *manifest;
 	enum tri http_proxy, inherit_labels, inherit_annotations, created_annotation, identity_label, layers;
 	bool no_hosts, no_hostname, use_stdin, omit_history, no_push, squash, squash_all, all_platforms;
 	bool no_cache, force_comp, push, load, quiet, rewrite_timestamp;

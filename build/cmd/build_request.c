@@ -284,6 +284,14 @@ static int outputs(struct build_opts *o, struct build_req *r, struct err **e)
 		output_new(r)->type = OUTPUT_STORE;
 	if (o->push)
 		output_new(r)->type = OUTPUT_REGISTRY;
+	if (o->manifest && *o->manifest) {
+		if (r->tags.n && r->noutput == 0)
+			output_new(r)->type = OUTPUT_STORE;
+		struct output_spec *spec = output_new(r);
+
+		spec->join = true;
+		strs_add(&spec->names, o->manifest);
+	}
 	for (size_t i = 0; i < r->noutput; i++)
 		r->output[i].rewrite_timestamp |= o->rewrite_timestamp;
 	return 0;

@@ -57,7 +57,7 @@ const struct opt_row build_table[] = {
 	{ 0, "force-compression", NULL, "compress layers of the base image anew too", OPT_BOOL, AT(force_comp), NULL },
 	{ 0, "disable-compression", NULL, NULL, OPT_ALIAS, 0, "compression=uncompressed" },
 	{ 0, "format", "oci|docker", "form of the manifest that is pushed", OPT_WORD, AT(format), NULL },
-	{ 0, "manifest", "NAME", NULL, OPT_ERR, 0, "image indexes cannot be written yet" },
+	{ 0, "manifest", "NAME", "add the result to the index NAME of the store, which is made if need be", OPT_TEXT, AT(manifest), NULL },
 	{ 0, "squash", "[true|false]", "make one layer of those that are new", OPT_BOOL, AT(squash), NULL },
 	{ 0, "squash-all", "[true|false]", "make one layer of all, the base's too", OPT_BOOL, AT(squash_all), NULL },
 	{ 0, "single-snapshot", "[true|false]", NULL, OPT_ALIAS, 0, "squash" },

@@ -46,6 +46,8 @@ static int save(struct output_job *j, struct output_done *ret, struct err **e)
  * names manifests, is what the name stands for. */
 static int store_run(struct output_job *j, struct output_done *ret, struct err **e)
 {
+	if (j->spec->join)
+		return output_join(j, ret, e);
 	if ((j->spec->comp || j->spec->force_comp || j->req->index) && output_blobs(j, NULL, e) < 0)
 		return -1;
 	/* The push first, beside the sync that a name waits for; when it fails, the name is there to be pushed again. */

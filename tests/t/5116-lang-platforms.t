@@ -141,6 +141,32 @@ refused "6 without an index" "conflicting config" --all-platforms --build-arg BU
 refused "6 an image that is not there" "for which platforms there is 'none:1'" --all-platforms <<<'FROM none:1'
 refused "6 --pull=never" "is not in the store, and --pull=never" --all-platforms --pull=never <<<'FROM nowhere:1'
 
+# ---- --manifest: an index of the store that grows (oci 4.5 rule 5)
+entries() { # entries NAME - "architecture digest" of each
+    "$KILN" save --format=oci-archive -o "$T/entries.oci" "$1" >/dev/null 2>&1 && rm -rf "$T/entries" && mkdir "$T/entries" &&
+        tar -xf "$T/entries.oci" -C "$T/entries" && top=$(json "$T/entries/index.json" 'd["manifests"][0]["digest"]') &&
+        json "$T/entries/blobs/sha256/${top#*:}" '"\n".join(m["platform"]["architecture"] + " " + m["digest"] for m in d["manifests"])'
+}
+built "cli-flags 3 --manifest" plain --platform linux/amd64 --manifest x/grows:1 --annotation kept=yes --iidfile "$T/iid"
+one=$(entries x/grows:1)
+like "$one" '^amd64 sha256:[0-9a-f]*$' "3 makes the index"
+unlike "$("$KILN" images)" "$(cut -c8-19 "$T/iid")" "3 and names nothing else"
+built "3 a further platform" plain --arch arm64 --manifest x/grows:1 -t x/beside:1
+is "$(entries x/grows:1 | head -n 1)" "$one" "4.5 rule 5: what was there stays as it is, annotations too"
+like "$(entries x/grows:1 | tail -n 1)" '^arm64 ' "4.5 rule 5: the new one is added"
+ok "3 --tag is beside it" "$KILN" inspect x/beside:1
+dockerfile plain2 <<<$'FROM scratch\nCOPY Dockerfile /other'
+built "3 several, one of them again" plain2 --platform linux/amd64,linux/s390x --manifest x/grows:1 --annotation index:a=b
+is "$(entries x/grows:1 | cut -d' ' -f1 | tr '\n' ' ')" "amd64 arm64 s390x " "4.5 rule 5: in the place of the same platform"
+unlike "$(entries x/grows:1)" "$one" "4.5 rule 5: it is another one"
+built "3 and once more" plain --platform linux/ppc64le --manifest x/grows:1
+entries x/grows:1 >/dev/null
+is "$(json "$T/entries/blobs/sha256/${top#*:}" 'd["annotations"]')" '{"a": "b"}' "4.5 rule 5: annotations of the index stay"
+built "3 an image becomes an index" plain --platform linux/amd64 -t x/was:1
+built "3 of that and another" plain --platform linux/arm64 --manifest x/was:1
+is "$(entries x/was:1 | cut -d' ' -f1 | tr '\n' ' ')" "amd64 arm64 " "3 both are in it"
+refused "3 a name that is none" "cannot be the name of an image" --manifest 'A:b:c' <<<'FROM scratch'
+
 # ---- findings and errors
 dockerfile lint <<'EOT'
 FROM --platform=$TARGETPLATFORM scratch as Upper
