@@ -31,6 +31,7 @@ struct box {
 	int store;                       /* opened in the step's mount namespace */
 	int pasta_go, pasta_said;        /* net.c */
 	int root;                        /* the step's root, O_PATH */
+	int sys, resolv, hosts;          /* what will be mounted on /sys, /etc/resolv.conf, /etc/hosts; -1: nothing */
 	int proc;                        /* where /proc goes, O_PATH */
 	int in;                          /* what the command reads; -1: nothing */
 	int cgroup;                      /* "cgroup.procs" of the step's own; -1: it has none */
@@ -63,6 +64,7 @@ const char *target_remove_made(struct box *b);
 
 /* ---- fixed.c: /dev, /sys, /proc, files in /etc (6.4 to 6.6) */
 int fixed_dev(int files, struct err **e);         /* /dev but for its place and its shm, on the tmpfs of our files */
+int fixed_prepare(struct box *b, struct err **e);        /* what needs no root */
 int fixed_mount(struct box *b, struct err **e);
 int fixed_etc(struct box *b, struct err **e);
 /* In the payload, which is in the new pid namespace: /proc and the masked paths. */

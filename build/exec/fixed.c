@@ -120,38 +120,39 @@ int fixed_dev(int files, struct err **e)
 	return fd_take(&dev);
 }
 
-static int place_dev(struct box *b, struct err **e)
+static int prepare_shm(struct box *b, struct err **e)
 {
 	AUTO(mem_freep) char *size = mem_printf("%ju", (uintmax_t)(b->spec->shm_size ? b->spec->shm_size : 64 << 20));
 	const struct mnt_opt shm[] = { { "mode", "1777" }, { "size", size }, { NULL, NULL } };
-	AUTO(fd_closep) int on = -1;
 
-	if (fixed_target(b, "/dev", &on, e) < 0 || mnt_attach(b->dev, on, "/dev", e) < 0)
-		return -1;
 	return dev_sub(b->dev, "shm", "tmpfs", shm, MNT_QUIET, e) == 0 ? 0 : -1;
 }
 
-static int fixed_sys(struct box *b, struct err **e)
+static int prepare_sys(struct box *b, struct err **e)
 {
 	bool own_net = b->spec->net != RUN_NET_HOST;
 	unsigned attrs = MNT_QUIET | (b->spec->insecure ? 0 : MNT_RDONLY);
-	AUTO(fd_closep) int mount = own_net ? mnt_new("sysfs", NULL, attrs, NULL) : -1;
-	AUTO(fd_closep) int on = -1;
 
 	/* The file system shows the network namespace it was mounted in, so it has to be a new one, or the host's. */
-	if (mount < 0) {
-		mount = mnt_clone(AT_FDCWD, "/sys", true, e);
-		if (mount < 0 || mnt_attr(mount, true, attrs, e) < 0)
+	b->sys = own_net ? mnt_new("sysfs", NULL, attrs, NULL) : -1;
+	if (b->sys < 0) {
+		b->sys = mnt_clone(AT_FDCWD, "/sys", true, e);
+		if (b->sys < 0 || mnt_attr(b->sys, true, attrs, e) < 0)
 			return -1;
 	}
-	if (fixed_target(b, "/sys", &on, e) < 0 || mnt_attach(mount, on, "/sys", e) < 0)
-		return -1;
 	return 0;
+}
+
+static int attach(struct box *b, int mount, const char *path, struct err **e)
+{
+	AUTO(fd_closep) int on = -1;
+
+	return fixed_target(b, path, &on, e) < 0 || mnt_attach(mount, on, path, e) < 0 ? -1 : 0;
 }
 
 int fixed_mount(struct box *b, struct err **e)
 {
-	if (place_dev(b, e) < 0 || fixed_sys(b, e) < 0 || fixed_target(b, "/proc", &b->proc, e) < 0)
+	if (attach(b, b->dev, "/dev", e) < 0 || attach(b, b->sys, "/sys", e) < 0 || fixed_target(b, "/proc", &b->proc, e) < 0)
 		return err_wrap(e, "cannot prepare the root file system");
 	return 0;
 }
@@ -160,35 +161,45 @@ int fixed_mount(struct box *b, struct err **e)
 
 static int etc_file(struct box *b, const char *path, struct buf *text, struct err **e)
 {
-	AUTO(fd_closep) int mount = -1;
-
 	if (buf_ok(text, path, e) < 0)
 		return -1;
-	mount = box_file(b, buf_view(text), 0644, 0, 0, MNT_QUIET, e);
-	return mount < 0 ? -1 : target_mount(b, path, mount, e);
+	return box_file(b, buf_view(text), 0644, 0, 0, MNT_QUIET, e);
+}
+
+static int prepare_etc(struct box *b, struct err **e)
+{
+	AUTO(buf_freep) struct buf resolv = BUF_MAX(1 << 20);
+	AUTO(buf_freep) struct buf hosts = BUF_MAX(4 << 20);
+
+	if (!b->spec->no_resolv && (net_resolv(b, &resolv, e) < 0 || (b->resolv = etc_file(b, "/etc/resolv.conf", &resolv, e)) < 0))
+		return -1;
+	buf_printf(&hosts, "127.0.0.1\tlocalhost %s\n::1\tlocalhost ip6-localhost ip6-loopback\n", b->spec->hostname);
+	for (size_t i = 0; b->spec->hosts && b->spec->hosts[i]; i++)
+		buf_printf(&hosts, "%s\n", b->spec->hosts[i]);
+	return !b->spec->no_hosts && (b->hosts = etc_file(b, "/etc/hosts", &hosts, e)) < 0 ? -1 : 0;
+}
+
+int fixed_prepare(struct box *b, struct err **e)
+{
+	return prepare_shm(b, e) < 0 || prepare_sys(b, e) < 0 || prepare_etc(b, e) < 0 ? -1 : 0;
 }
 
 int fixed_etc(struct box *b, struct err **e)
 {
-	AUTO(buf_freep) struct buf resolv = BUF_MAX(1 << 20);
-	AUTO(buf_freep) struct buf hosts = BUF_MAX(4 << 20);
 	AUTO(buf_freep) struct buf name = BUF_MAX(4096);
 	AUTO(fd_closep) int there = -1;
-	const char *host = b->spec->hostname;
+	AUTO(fd_closep) int file = -1;
 
-	if (!b->spec->no_resolv && (net_resolv(b, &resolv, e) < 0 || etc_file(b, "/etc/resolv.conf", &resolv, e) < 0))
+	if (b->resolv >= 0 && target_mount(b, "/etc/resolv.conf", b->resolv, e) < 0)
 		return -1;
-	buf_printf(&hosts, "127.0.0.1\tlocalhost %s\n::1\tlocalhost ip6-localhost ip6-loopback\n", host);
-	for (size_t i = 0; b->spec->hosts && b->spec->hosts[i]; i++)
-		buf_printf(&hosts, "%s\n", b->spec->hosts[i]);
-	if (!b->spec->no_hosts && etc_file(b, "/etc/hosts", &hosts, e) < 0)
+	if (b->hosts >= 0 && target_mount(b, "/etc/hosts", b->hosts, e) < 0)
 		return -1;
-
 	/* Only if the image has one. */
 	if (b->spec->no_hostname || at_try(b->root, "/etc/hostname", O_PATH, &there, NULL) != 0)
 		return 0;
-	buf_printf(&name, "%s\n", host);
-	return etc_file(b, "/etc/hostname", &name, e);
+	buf_printf(&name, "%s\n", b->spec->hostname);
+	file = etc_file(b, "/etc/hostname", &name, e);
+	return file < 0 ? -1 : target_mount(b, "/etc/hostname", file, e);
 }
 
 /* ---- /proc, by the payload */

@@ -168,7 +168,7 @@ static int build_around(struct box *b, int *mounts, struct err **e)
 	b->store = openat(AT_FDCWD, b->spec->store, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (b->store < 0)
 		return err_errno(e, ERR_HOST, errno, "cannot open the store '%s'", b->spec->store);
-	if (make_dirs(b, e) < 0 || net_start(b, e) < 0 || mount_prepare(b, mounts, e) < 0)
+	if (make_dirs(b, e) < 0 || net_start(b, e) < 0 || fixed_prepare(b, e) < 0 || mount_prepare(b, mounts, e) < 0)
 		return -1;
 	return open_lowers(b, e);
 }
@@ -370,6 +370,9 @@ static int leave_box(struct box *b, const char **ret_filled, struct err **e)
 	fd_closep(&b->store);
 	fd_closep(&b->files);
 	fd_closep(&b->dev);
+	fd_closep(&b->sys);
+	fd_closep(&b->resolv);
+	fd_closep(&b->hosts);
 	fd_closep(&b->null);
 	store = openat(AT_FDCWD, s->store, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (store < 0)
@@ -405,7 +408,7 @@ int run_job(struct job_self *self, struct slice in, const int *fds, size_t nfds,
 	struct room *room = job_ahead(self);
 	AUTO(box_clear) struct box b = {
 		.spec = &spec, .self = self, .filter = room->filter, .outside = room->outside, .null = room->null, .files = room->files,
-		.dev = room->dev, .store = -1, .root = -1, .proc = -1, .in = -1, .cgroup = -1, .pasta_go = -1, .pasta_said = -1,
+		.dev = room->dev, .sys = -1, .resolv = -1, .hosts = -1, .store = -1, .root = -1, .proc = -1, .in = -1, .cgroup = -1, .pasta_go = -1, .pasta_said = -1,
 	};
 	AUTO(result_clear) struct run_result r = { .status = 0 };
 	const char *filled = NULL;
