@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "build/flight.h"
 #include "build/trees.h"
 #include "build/wait.h"
 #include "build/work.h"
@@ -124,6 +125,13 @@ static int pin_record(struct app *a, const struct name_record *r, struct err **e
 		if (pin_image(a, im, e) < 0)
 			return -1;
 	return 0;
+}
+
+int imagestore_lock(struct app *a, const char *name, int *ret_lock, struct err **e)
+{
+	AUTO(mem_freep) char *job = mem_printf("name-%s", name);
+
+	return flight_take(a, job, "adds to the same index", name, ret_lock, e) < 0 ? -1 : 0;
 }
 
 int imagestore_find(struct app *a, const char *text, struct name_record *ret, struct err **e)

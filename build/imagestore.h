@@ -10,6 +10,8 @@ enum { IMAGE_MISS = 1 };
 
 /* A user's text to a stored image: normalised name, "sha256:<id>", or an id prefix of at least 6 hex digits. Pins everything. IMAGE_MISS. */
 int imagestore_find(struct app *a, const char *text, struct name_record *ret, struct err **e);
+/* Of two builds that add to what a name stands for, the second one sees what the first one did. *ret_lock is for store_job_unlock(). */
+int imagestore_lock(struct app *a, const char *name, int *ret_lock, struct err **e);
 /* Which of the images that the name has serves that platform (oci.md 1.8); NULL: none. */
 const struct name_record *imagestore_choose(const struct name_record *r, const struct platform *want);
 /* Config and layers of one of its images. */

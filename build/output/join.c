@@ -1,6 +1,5 @@
 /* build/output/join.c - --manifest: into the index that a name of the store stands for (spec/oci.md 4.5 rule 5). */
 #include "base/mem.h"
-#include "build/flight.h"
 #include "build/output/image.h"
 
 /* What the index will be of: images that are new, in the place of those for the same platform, and old ones, whose documents stay. */
@@ -125,11 +124,8 @@ int output_join(struct output_job *j, struct output_done *ret, struct err **e)
 	struct name_record have = { 0 };
 	struct descriptor index = { 0 };
 	const char *name = j->names.v[0];
-	AUTO(mem_freep) char *job = mem_printf("manifest-%s", name);
 
-	/* Two builds that add to one index: the second one sees what the first one did. */
-	if (output_id(j, &ret->config, e) < 0 || output_blobs(j, NULL, e) < 0 ||
-	    flight_take(j->app, job, "writes the same index", name, &lock, e) < 0)
+	if (output_id(j, &ret->config, e) < 0 || output_blobs(j, NULL, e) < 0 || imagestore_lock(j->app, name, &lock, e) < 0)
 		return -1;
 	int rc = imagestore_find(j->app, name, &have, e);
 	if (rc >= 0)
