@@ -1,4 +1,4 @@
-/* build/limit.c - see limit.h: the one table. */
+/* build/limit.c - see limit.h; the one table is limit.def. */
 #include "build/limit.h"
 #include "parser/flags.h"
 
@@ -10,13 +10,11 @@ static const struct {
 	bool bytes;
 	uint64_t value, most;
 } table[LIMIT_COUNT] = {
-	[LIMIT_LAYER_SIZE] = { "layer-size", true, UINT64_C(64) << 30, VALUE_MAX },
-	[LIMIT_LAYER_ENTRIES] = { "layer-entries", false, 4000000, VALUE_MAX },
-	[LIMIT_IMAGE_SIZE] = { "image-size", true, UINT64_C(128) << 30, VALUE_MAX },
-	[LIMIT_IMAGE_ENTRIES] = { "image-entries", false, 16000000, VALUE_MAX },
-	[LIMIT_DOWNLOAD_SIZE] = { "download-size", true, UINT64_C(16) << 30, VALUE_MAX },
-	[LIMIT_DOWNLOADS] = { "downloads", false, 4, 64 },
+#define LIMIT(id, name, bytes, value, most, about) [LIMIT_##id] = { name, bytes, value, most },
+#include "build/limit.def"
+#undef LIMIT
 };
+
 void limits_init(struct limit_values *l)
 {
 	for (size_t i = 0; i < LIMIT_COUNT; i++)

@@ -3,10 +3,9 @@
 #include "base/err.h"
 
 enum limit {
-	LIMIT_LAYER_SIZE, LIMIT_LAYER_ENTRIES,
-	LIMIT_IMAGE_SIZE, LIMIT_IMAGE_ENTRIES,  /* all layers of a stack that is unpacked */
-	LIMIT_DOWNLOAD_SIZE,             /* one remote file or repository of ADD or as context */
-	LIMIT_DOWNLOADS,                 /* blobs of an image at a time */
+#define LIMIT(id, ...) LIMIT_##id,
+#include "build/limit.def"
+#undef LIMIT
 	LIMIT_COUNT,
 };
 struct limit_values {

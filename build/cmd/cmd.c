@@ -14,12 +14,18 @@ const struct cmd *const cmd_table[] = {
 	NULL,
 };
 
+#define LIMIT(id, name, ...) " " name
+static const char LIMIT_HELP[] = "change a limit:"
+#include "build/limit.def"
+	;
+#undef LIMIT
+
 const struct opt_row common_table[] = {
 	{ 0, "root", "DIR", "keep images and cache in DIR", OPT_TEXT, offsetof(struct common_opts, root), NULL },
 	{ 0, "storage", "DIR", NULL, OPT_ALIAS, 0, "root" },
 	{ 0, "storage-driver", "auto|overlay|fuse-overlayfs", "how a step gets its root", OPT_WORD, offsetof(struct common_opts, driver), NULL },
 	{ 0, "progress", "auto|tty|plain|json|rawjson|quiet|none", "how to show progress", OPT_WORD, offsetof(struct common_opts, progress), NULL },
-	{ 0, "limit", "NAME=VALUE", "change a limit: layer-size, layer-entries, image-size, image-entries, download-size, downloads", OPT_LIST, offsetof(struct common_opts, limits), NULL },
+	{ 0, "limit", "NAME=VALUE", LIMIT_HELP, OPT_LIST, offsetof(struct common_opts, limits), NULL },
 	{ 'D', "debug", NULL, "show what else is decided on the way", OPT_BOOL, offsetof(struct common_opts, debug), NULL },
 	{ 0, NULL, NULL, NULL, OPT_BOOL, 0, NULL },
 };

@@ -4,7 +4,7 @@
  *         local directory is fetched into a tmp directory of the store first, by a child.
  * Owns:   context_free(). The directory, patterns and stat cache are borrowed from it.
  * Fails:  ERR_INPUT (Dockerfile, ignore file), ERR_SOURCE (context not there, not readable, hostile), ERR_USAGE.
- * Bounds: Dockerfile 16 MiB, ignore file 4 MiB, an unpacked or checked-out context 16 GiB.
+ * Bounds: Dockerfile 16 MiB, ignore file 4 MiB, a fetched or unpacked context what limit.def says.
  */
 #pragma once
 #include "base/glob.h"
@@ -63,7 +63,7 @@ int context_read_host(const struct context *c, const char *path, struct buf *out
 int context_read(int dir, const char *path, struct buf *out, struct err **e);
 /* The bytes of fd (taken) into the directory `to`, when they start a tar in any compression: else CONTEXT_MISSING with what was read so far
  * in `head` (its max bounds it). */
-int context_unpack(int take_fd, const char *name, int to, struct buf *head, struct err **e);
+int context_unpack(int take_fd, const char *name, int to, const struct limit_values *limits, struct buf *head, struct err **e);
 
 /* ---- looking into a context (kiln context) */
 struct entry;

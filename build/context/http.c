@@ -180,7 +180,7 @@ static int http_child(void *arg, struct job_self *self, struct buf *out, struct 
 	AUTO(fd_closep) int again = fd_dup(fd, e);
 	if (again < 0)
 		return -1;
-	rc = context_unpack(fd_take(&again), "the build context", j->tree, &text, e);
+	rc = context_unpack(fd_take(&again), "the build context", j->tree, j->limits, &text, e);
 	if (rc < 0)
 		return -1;
 	if (rc == CONTEXT_MISSING && (fd_read_all(fd, &text, e) < 0 || put_context_file(j->dir, j->tree, e) < 0))

@@ -13,7 +13,6 @@
 #include "layers/fill.h"
 #include "layers/tarin.h"
 
-#define CONTEXT_MOST (16ULL << 30)
 enum { TAR_BLOCK = 512 };
 
 /* ---- a stream that gives some bytes before the rest of another */
@@ -58,19 +57,20 @@ static struct stream *prefixed(struct slice head, struct stream *take_inner)
 /* ---- unpacking */
 
 /* The whole stream below dir. The caller decided that it is a tar. */
-static int unpack(struct stream *take, int dir, struct err **e)
+static int unpack(struct stream *take, int dir, const struct limit_values *limits, struct err **e)
 {
-	struct tarin_opts to = { .mode = TAR_PLAIN, .max_bytes = CONTEXT_MOST };
+	bool many = false;
+	struct tarin_opts to = { .mode = TAR_PLAIN, .max_bytes = limits->v[LIMIT_CONTEXT_SIZE], .many = &many };
 	struct fill_opts fo = FILL_OPTS_INIT;
 	AUTO(entries_drop) struct entries *src = NULL;
 	AUTO(sink_free) struct sink *fill = NULL;
 
 	fo.plain = fo.as_caller = true;
-	if (tarin_new(stream_limit(take, CONTEXT_MOST + (1 << 30), "build context"), &to, &src, e) < 0)
+	if (tarin_new(take, &to, &src, e) < 0)
 		return -1;
 	fill = fill_new(dir, &fo);
 	if (entries_pump(src, &fill, 1, NULL, e) < 0)
-		return -1;
+		return many ? -1 : limit_hit(limits, LIMIT_CONTEXT_SIZE, e);
 	return entries_close(take(&src), e);
 }
 
@@ -89,7 +89,7 @@ static int read_upto(int fd, struct buf *head, size_t want, struct err **e)
 	return 0;
 }
 
-int context_unpack(int take_fd, const char *name, int to, struct buf *head, struct err **e)
+int context_unpack(int take_fd, const char *name, int to, const struct limit_values *limits, struct buf *head, struct err **e)
 {
 	AUTO(fd_closep) int fd = take_fd;
 	const struct comp *comp = NULL;
@@ -107,7 +107,7 @@ int context_unpack(int take_fd, const char *name, int to, struct buf *head, stru
 		stream_drop(&s);
 		return CONTEXT_MISSING;
 	}
-	return unpack(s, to, e) < 0 ? err_wrap(e, "cannot unpack %s", name) : 0;
+	return unpack(s, to, limits, e) < 0 ? err_wrap(e, "cannot unpack %s", name) : 0;
 }
 
 /* ---- standard input */
@@ -120,6 +120,7 @@ static bool stdin_is(const char *spec)
 struct stdin_job {
 	int dir;
 	size_t max;
+	const struct limit_values *limits;
 };
 enum { GOT_TAR, GOT_TEXT };
 
@@ -132,7 +133,7 @@ static int stdin_child(void *arg, struct job_self *self, struct buf *out, struct
 
 	if (in < 0)
 		return -1;
-	int rc = context_unpack(in, "standard input", j->dir, &text, e);
+	int rc = context_unpack(in, "standard input", j->dir, j->limits, &text, e);
 	if (rc < 0)
 		return -1;
 	if (rc == CONTEXT_MISSING && fd_read_all(STDIN_FILENO, &text, e) < 0)
@@ -146,7 +147,7 @@ static int stdin_open(struct context *c, const struct build_req *r, struct err *
 {
 	AUTO(buf_freep) struct buf call = BUF_MAX(64);
 	AUTO(buf_freep) struct buf answer = BUF_MAX(JOB_MAX);
-	struct stdin_job j = { .dir = -1, .max = c->file.max };
+	struct stdin_job j = { .dir = -1, .max = c->file.max, .limits = &c->app->limits };
 
 	if (isatty(STDIN_FILENO)) {
 		err_set(e, ERR_USAGE, "standard input is a terminal: there is no build context to read");

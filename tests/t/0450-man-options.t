@@ -34,5 +34,13 @@ while IFS=$'\t' read -r name words hadolint; do
 done < <(perl -0ne 'tr/`//d; print "$1\t$2\t$3\n" while /^LINT\((\w+),\s*"\w+",\s*"([^"]*)",\s*[^,]+,\s*[^,]+,\s*"?([\w,]+)"?\)/mg' "$top/parser/lint.def")
 is "$missing" "" "the manual has the rules"
 is "$rules" "$(grep -c '^LINT(' "$top/parser/lint.def")" "all of them"
+# Every limit of build/limit.def, with its words and its default.
+text=$(plain "$man/kiln.1") missing='' limits=0
+while IFS=$'\t' read -r name about; do
+    limits=$((limits + 1))
+    [[ $text == *" $name $about "* ]] || missing+="($name: $about) "
+done < <(sed -nE 's/^LIMIT\([A-Z_]+, *"([a-z-]+)".*"(.*)"\)$/\1\t\2/p' "$top/build/limit.def")
+is "$missing" "" "the manual has the limits"
+is "$limits" "$(grep -c '^LIMIT(' "$top/build/limit.def")" "all of those"
 ok "there are options" [ "$lines" -gt 60 ]
 done_testing

@@ -232,6 +232,16 @@ limited download-size 4999
 status 0 "17 as many bytes" "$KILN" build --progress=plain --limit download-size=5000 "$T/lim"
 status 6 "17 download-size of a context" "$KILN" build --progress=plain --limit download-size=4999 "$u/lim.file"
 limited download-size 4999
+echo 'FROM scratch' | dockerfile tarctx
+head -c 60000 /dev/zero >"$T/tarctx/a"
+tar -C "$T/tarctx" -czf "$T/ctx.tgz" .
+status 6 "17 context-size of a tar by HTTP" "$KILN" build --progress=plain --limit context-size=50k "$u/ctx.tgz"
+limited context-size 51200
+out=$("$KILN" build --progress=plain --limit context-size=50k - <"$T/ctx.tgz" 2>&1)
+is $? 6 "17 of one on standard input"
+limited context-size 51200
+out=$("$KILN" build --progress=plain --limit context-size=100k - <"$T/ctx.tgz" 2>&1)
+is $? 0 "17 within it" || diag "$out"
 g() { git -c user.email=a@b -c user.name=n -c init.defaultBranch=main -c commit.gpgsign=false "$@" >/dev/null 2>&1; }
 (mkdir "$T/repo" && cd "$T/repo" && g init && head -c 60000 /dev/zero >a && cp a b && echo 'FROM scratch' >Dockerfile && g add . && g commit -m m && g clone --bare . "$T/r.git" && cd "$T/r.git" && g update-server-info)
 printf 'FROM scratch\nADD %s/r.git /\n' "$u" | dockerfile lim
