@@ -7,7 +7,7 @@
 
 struct report;
 
-enum report_state { REPORT_STARTED, REPORT_CACHED, REPORT_DONE, REPORT_FAILED, REPORT_SKIPPED };
+enum report_state { REPORT_STARTED, REPORT_CACHED, REPORT_DONE, REPORT_FAILED, REPORT_CANCELED };
 enum report_level { REPORT_DEBUG, REPORT_NOTE, REPORT_WARNING };
 
 struct report_ops {

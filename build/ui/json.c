@@ -8,7 +8,7 @@
  *     cached    id, reason|null
  *     done      id, seconds, bytes
  *     failed    id, seconds, reason|null
- *     skipped   id, reason|null
+ *     canceled  id, seconds, reason|null
  *     note      level (debug, note, warning), text
  *     warning   rule, text, where, excerpt
  *     error     error {kind, status, messages[], where|null, hint|null}, id|null, output[]
@@ -52,11 +52,11 @@ static void json_step(struct ui *u, const struct ui_step *s)
 static void json_state(struct ui *u, const struct ui_step *s)
 {
 	static const char *const words[] = { [REPORT_STARTED] = "started", [REPORT_CACHED] = "cached", [REPORT_DONE] = "done",
-					     [REPORT_FAILED] = "failed",   [REPORT_SKIPPED] = "skipped" };
+					     [REPORT_FAILED] = "failed",   [REPORT_CANCELED] = "canceled" };
 	AUTO(buf_freep) struct buf b = BUF_MAX(8 * UI_LINE_MAX);
 
 	begin(&b, words[s->state], s);
-	if (s->state == REPORT_DONE || s->state == REPORT_FAILED)
+	if (s->state == REPORT_DONE || s->state == REPORT_FAILED || s->state == REPORT_CANCELED)
 		buf_printf(&b, ",\"seconds\":%.3f", ui_seconds(s));
 	if (s->state == REPORT_DONE)
 		buf_printf(&b, ",\"bytes\":%ju", (uintmax_t)s->bytes);

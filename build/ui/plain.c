@@ -22,7 +22,7 @@ static void plain_step(struct ui *u, const struct ui_step *s)
 static void plain_state(struct ui *u, const struct ui_step *s)
 {
 	static const char *const words[] = { [REPORT_CACHED] = "cached", [REPORT_DONE] = "done", [REPORT_FAILED] = "failed",
-					     [REPORT_SKIPPED] = "skipped" };
+					     [REPORT_CANCELED] = "canceled" };
 	AUTO(buf_freep) struct buf b = BUF_MAX(4 * UI_LINE_MAX);
 
 	if (s->state == REPORT_STARTED) {
@@ -32,11 +32,11 @@ static void plain_state(struct ui *u, const struct ui_step *s)
 		return;
 	}
 	buf_printf(&b, "#%u %s", s->id, words[s->state]);
-	if (s->state == REPORT_DONE || s->state == REPORT_FAILED)
+	if (s->state != REPORT_CACHED)
 		buf_printf(&b, " %s", human_seconds(ui_seconds(s)).s);
 	if (s->bytes && s->state == REPORT_DONE)
 		buf_printf(&b, " %s", human_bytes(s->bytes).s);
-	if (s->why && (s->state == REPORT_FAILED || s->state == REPORT_SKIPPED))
+	if (s->why && s->state == REPORT_FAILED)
 		buf_printf(&b, ": %s", s->why);
 	buf_char(&b, '\n');
 	ui_write(u, &b);

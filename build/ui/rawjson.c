@@ -62,6 +62,9 @@ static void raw_vertex(struct ui *u, const struct ui_step *s)
 		buf_str(&b, ",\"error\":");
 		buf_json(&b, slice_of(s->why ? s->why : "failed"));
 	}
+	/* By these words readers tell it from what failed. */
+	if (s->ended && s->state == REPORT_CANCELED)
+		buf_str(&b, ",\"error\":\"context canceled\"");
 	buf_str(&b, "}]}\n");
 	ui_write(u, &b);
 }

@@ -192,8 +192,8 @@ static void tty_state(struct ui *u, const struct ui_step *s)
 	case REPORT_FAILED:
 		head(u, &b, s, "failed", "31", a.cols);
 		break;
-	case REPORT_SKIPPED:
-		head(u, &b, s, "skipped", "2", a.cols);
+	case REPORT_CANCELED:
+		head(u, &b, s, "canceled", "2", a.cols);
 		break;
 	}
 	redraw(u, &b);

@@ -393,8 +393,17 @@ void ui_redact(struct report *r, struct slice secret)
 		redact_add(&ui_of(r)->redact, secret);
 }
 
+/* What began has ended, whoever stopped it. */
+static void cancel_rest(struct ui *u)
+{
+	for (size_t i = 0; i < u->nstep; i++)
+		if (u->step[i]->started && !u->step[i]->ended)
+			report_state(&u->report, u->step[i]->id, REPORT_CANCELED, NULL, 0);
+}
+
 void ui_end(struct ui *u)
 {
+	cancel_rest(u);
 	if (u->tick) {
 		loop_drop(u->loop, u->tick);
 		u->tick = NULL;

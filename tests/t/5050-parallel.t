@@ -57,6 +57,17 @@ ok "the other is stopped" [ $SECONDS -lt 30 ]
 ok "and gone" stopped "^sleep ${secs}1"
 like "$out" '(exit code: 4|status 4)' "the cause is what is told"
 like "$out" 'Dockerfile:4' "with its line"
+# What began has an end, in each form.
+like "$out" '^#[0-9]+ canceled [0-9.]+s$' "the other is told to be canceled"
+"$KILN" build --progress=json -j 2 "$T/stop" >"$T/stop.json" 2>&1
+is "$(python3 -c 'import json, sys
+print(*sorted(e["event"] for e in map(json.loads, sys.stdin) if e["event"] in ("failed", "canceled", "done")))' <"$T/stop.json")" \
+    "canceled failed" "... in JSON" || diag "$(cat "$T/stop.json")"
+"$KILN" build --progress=rawjson -j 2 "$T/stop" 2>&1 | grep '^{' >"$T/stop.json"
+is "$(python3 -c 'import json, sys
+last = {v["digest"]: v for line in sys.stdin for v in json.loads(line).get("vertexes", [])}
+print(*sorted(v.get("error", "") for v in last.values() if "started" in v and "completed" in v), len(last))' <"$T/stop.json")" \
+    "context canceled failed 2" "... in that of BuildKit" || diag "$(cat "$T/stop.json")"
 
 # A command that was over when another failed is not run again: its layer is finished first.
 printf 'FROM busybox:1.35\nRUN head -c 60000000 /dev/urandom >/big\nRUN exit 3\n' | dockerfile kept

@@ -47,6 +47,8 @@ static void play(struct report *r)
 		out(r, 3, line);
 	}
 	report_state(r, 3, REPORT_FAILED, "exited with status 1", 0);
+	report_step(r, 4, "RUN sleep");
+	report_state(r, 4, REPORT_STARTED, NULL, 0);
 }
 
 /* Numbers that depend on the clock become N. */
@@ -116,6 +118,7 @@ static void plain(void)
 	snprintf(head, sizeof(head), "%.*s", (int)n, t.p ? t.p : "");
 	is_str(head, want, "plain lines");
 	ok(strstr(t.p, "#3 failed Ns: exited with status 1\n") != NULL, "a failure says why");
+	ok(strstr(t.p, "\n#4 canceled Ns\n\nlast") != NULL, "what was running is canceled");
 	const char *tail = strstr(t.p, "\nlast lines of #3 RUN false:\n    line 10\n");
 	ok(tail && strstr(tail, "    line 29\n") && !strstr(tail, "    line 9\n"), "the last 20 lines are shown before the error");
 	ok(strstr(t.p, "error: RUN false\n  because: exited with status 1, not ***\n") != NULL, "then the error, without the secret");
@@ -144,6 +147,7 @@ static void json(void)
 	snprintf(head, sizeof(head), "%.*s", (int)strlen(want), t.p ? t.p : "");
 	is_str(head, want, "events as JSON, also when quiet");
 	ok(strstr(t.p, "{\"event\":\"done\",\"id\":2,\"seconds\":N,\"bytes\":3400000}\n") != NULL, "done has seconds and bytes");
+	ok(strstr(t.p, "{\"event\":\"canceled\",\"id\":4,\"seconds\":N,\"reason\":null}\n{\"event\":\"error\"") != NULL, "what was running is canceled");
 	ok(strstr(t.p, "{\"event\":\"transfer\",\"id\":2,\"what\":\"sha256:ab\",\"done\":5,\"total\":10}\n") != NULL, "transfers");
 	ok(strstr(t.p, "{\"event\":\"warning\",\"rule\":\"StageNameCasing\",") != NULL, "findings");
 	ok(strstr(t.p, "{\"event\":\"error\",\"error\":{\"kind\":\"step\",\"status\":1,") && strstr(t.p, "\"id\":3,\"output\":[\"line 10\","), "the error has the output");
