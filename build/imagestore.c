@@ -1,6 +1,7 @@
 /* build/imagestore.c - images of the store: found, loaded, saved under names. */
 #include "build/imagestore.h"
 
+#include <assert.h>
 #include <fcntl.h>
 
 #include "base/clock.h"
@@ -367,6 +368,7 @@ static bool join(struct name_record *have, struct name_record *fresh)
 
 	if (!same && (digest_zero(&have->index) || strcmp(digest_text(&have->index).s, fresh->repo_digest) != 0))
 		return false;
+	assert(have->more || have->nmore == 0);
 	for (size_t i = 0; i <= have->nmore && !to; i++) {
 		struct name_record *im = i == 0 ? have : &have->more[i - 1];
 

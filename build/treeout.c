@@ -1,6 +1,7 @@
 /* build/treeout.c - one pass over the merged view: sorted entries into a tar or a directory. */
 #include "build/treeout.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -177,7 +178,9 @@ static int treeout_args_get(struct slice in, struct treeout_args *a, int *store,
 	a->tar = wire_u32(&w);
 	a->mode_delete = wire_u32(&w);
 	a->epoch = wire_i64(&w);
-	return wire_done(&w, "a tree to write", e);
+	if (wire_done(&w, "a tree to write", e) < 0)
+		return -1;
+	return a->part ? 0 : err_set(e, ERR_BUG, "a tree to write has no files");
 }
 
 /* "linux/arm/v7" is linux_arm_v7 there. */
@@ -294,6 +297,7 @@ static struct entries *joined_new(const struct treeout_args *a)
 {
 	struct joined *j = mem_zalloc(sizeof(*j));
 
+	assert(a->part);
 	j->base.ops = &joined_ops;
 	j->a = a;
 	j->now = picked_entries(a->part[0].picked, NULL, NULL);

@@ -129,10 +129,10 @@ int cmd_one(struct app *a, const struct name_record *r, const char *platform, co
 	if (!platform)
 		platform_host(&p);
 	*ret = imagestore_choose(r, &p);
-	if (!*ret && !platform)
-		*ret = r;
-	if (*ret)
+	if (*ret || !platform) {
+		*ret = *ret ? *ret : r;
 		return imagestore_load(a, *ret, ret_image, e);
+	}
 	for (size_t i = 0; (im = name_image(r, i)); i++)
 		buf_printf(&have, "%s%s", i ? ", " : "", im->platform ? im->platform : "");
 	return err_set(e, ERR_USAGE, "the image '%s' in the store is for %s, not for %s", r->name, have.p, platform_text(&p).s);

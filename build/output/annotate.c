@@ -58,7 +58,7 @@ static int parse(const char *text, struct annotations *to, struct err **e)
 {
 	const char *equal = strchr(text, '=');
 	size_t word = strcspn(text, ":=,[");
-	struct slice rest = { text, equal ? (size_t)(equal - text) : 0 }, platform;
+	struct slice rest = { text, equal ? (size_t)(equal - text) : 0 }, platform = SLICE_NONE;
 	enum annotation_place place;
 
 	if (!equal || equal == text)

@@ -1,5 +1,6 @@
 /* tests/unit/image.c - manifests and configs from hostile bytes, and back (spec/threats.md M). */
 #include "layers/image.h"
+#include "base/mem.h"
 #include "layers/comp.h"
 #include "tests/tap.h"
 
@@ -166,8 +167,42 @@ static void write_back(void)
 	ok(image_manifest(&im, &d, 5, true, &docker, &e) < 0, "docker's form cannot hold zstd: %s", err_text(e));
 }
 
+/* spec/oci.md 4.5 */
+static void write_index(void)
+{
+	AUTO(manifest_clear) struct manifest m = { 0 };
+	AUTO(buf_freep) struct buf out = BUF_MAX(1 << 16), again = BUF_MAX(1 << 16);
+	struct image im[2] = {
+		{ .platform = { .os = "linux", .arch = "arm64", .variant = "v8" } },
+		{ .platform = { .os = "windows", .arch = "amd64", .os_version = "10.0", .os_features = "win32k+b" } },
+	};
+	struct descriptor d[2] = { { .media_type = OCI, .size = 3 }, { .media_type = OCI, .size = 4 } };
+	const char *want = "{\"mediaType\":\"" OCI "\",\"digest\":\"%s\",\"size\":4,\"platform\":{\"architecture\":\"amd64\",\"os\":\"windows\","
+			   "\"os.version\":\"10.0\",\"os.features\":[\"win32k\",\"b\"]},\"annotations\":{\"k\":\"v\"}}";
+	struct jval *doc = NULL;
+
+	digest_of("x", 1, &d[0].digest);
+	digest_of("y", 1, &d[1].digest);
+	image_annotate(&im[1].entry_annotation, "k", "v");
+	ok(image_index(im, d, 2, im[1].entry_annotation, false, &out, NULL) == 0 &&
+		   manifest_parse(buf_view(&out), manifest_media_type(DOC_INDEX, false), &m, NULL) == 0 && m.nitem == 2 && !m.docker,
+	   "an index reads back");
+	is_str(m.nitem ? platform_text(&m.item[0].platform).s : "", "linux/arm64", "its platforms are in normal form");
+	ok(jdoc_parse(buf_view(&out), "index", &doc, NULL) == 0 && jval_get(doc, "annotations"), "it has annotations");
+	AUTO(buf_freep) struct buf entry = BUF_MAX(1 << 12);
+	AUTO(mem_freep) char *text = mem_printf(want, digest_text(&d[1].digest).s);
+	if (doc)
+		jval_print(jval_at(jval_get(doc, "manifests"), 1), &entry, 0);
+	is_str(entry.p, text, "an entry has all that is known of its platform");
+	jval_free(doc);
+	ok(image_index(im, d, 2, im[1].entry_annotation, false, &again, NULL) == 0 && slice_equal(buf_view(&out), buf_view(&again)),
+	   "the same bytes each time");
+	jval_free(im[1].entry_annotation);
+}
+
 int main(void)
 {
+	write_index();
 	parse_cases();
 	config_cases();
 	choose_cases();
