@@ -252,9 +252,9 @@ bool step_leaves(const struct step *s)
 	while (t && t != s)
 		t = t->parent;
 	for (size_t i = 0; t && i < r->noutput; i++)
-		if (output_moves(&r->output[i]))
+		if (output_moves(&r->output[i]) || (r->index && r->output[i].type == OUTPUT_STORE))
 			return true;
-	return false;
+	return t && r->index && r->noutput == 0;
 }
 
 int64_t step_clamp(const struct step *s)

@@ -147,7 +147,7 @@ int step_lower(struct step *s, const struct digest **ret, size_t *n, struct err 
 void step_key_parent(struct step *s, struct keyer *k);
 /* The compression its blob should have for the outputs asked for. */
 const char *step_comp(const struct step *s, int *level);
-/* Its layer leaves this store at the end of the build, so it is compressed in the pass that reads it anyway. */
+/* Its layer leaves this store at the end of the build, or an index of it names blobs: it is compressed in the pass that reads it anyway. */
 bool step_leaves(const struct step *s);
 int64_t step_clamp(const struct step *s);                /* INT64_MAX: none */
 /* ROOT-relative lower directories for a mount, bottom first; unpacks what is missing first: calls then() when they are there. */
