@@ -153,13 +153,12 @@ static int execute(struct app *a, struct plans *all, struct build_done *ret, str
 	for (size_t i = 0; i < all->n; i++)
 		if (plan_violations(all->p[i], e) < 0)
 			return for_platform(r, i, e);
-	for (size_t i = 0; i < all->n; i++) {
+	for (size_t i = 0; i < all->n; i++)
 		all->p[i]->sender = sender;
-		if (sched_run(all->p[i], e) < 0)
-			return -1;
-		if (a->interrupted)
-			return err_set(e, ERR_HOST, "interrupted");
-	}
+	if (sched_run(all->p, all->n, e) < 0)
+		return -1;
+	if (a->interrupted)
+		return err_set(e, ERR_HOST, "interrupted");
 	for (size_t i = 0; i < all->n; i++)
 		if (result_image(all->p[i], &all->image[i], e) < 0)
 			return for_platform(r, i, e);

@@ -155,7 +155,8 @@ int plan_violations(struct plan *p, struct err **e);
 /* build/call.c: --call=check (by build/check.c), outline, targets: of the first plan; steps: of all. */
 int call_run(struct plan *const *all, size_t n, struct build_done *ret, struct err **e);
 /* build/sched.c */
-int sched_run(struct plan *p, struct err **e);
+/* All the steps of n plans. */
+int sched_run(struct plan *const *p, size_t n, struct err **e);
 /* build/imageopts.c: what the command line says about the image; before its config is finished, and after. */
 void imageopts_config(const struct build_req *r, struct image *im);
 int imageopts_finish(struct plan *p, const struct base_image *base, struct image *im, struct err **e);

@@ -8,16 +8,20 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "build/context/context.h"
 #include "build/flight.h"
 #include "build/sender.h"
 #include "build/plan.h"
 #include "build/sched.h"
+#include "build/stepkey.h"
 #include "build/work.h"
 #include "layers/comp.h"
 
 struct sched {
-	struct plan *p;
+	struct app *app;
+	struct step **step;              /* of all platforms, in evaluation order */
+	size_t nstep;
+	struct step **by_key;            /* those that miss, hashed by their definition keys; its size is a power of two */
+	size_t nkey;
 	unsigned running, max;
 	unsigned ahead;                  /* steps that are ready and wait for the one below */
 	unsigned mounting;               /* workers that know directory names and have not mounted yet */
@@ -49,9 +53,9 @@ static void fail(struct sched *d, struct step *s, struct err *e)
 	}
 	d->e = e;
 	step_wrap(s, &d->e);
-	report_state(d->p->app->report, s->id, REPORT_FAILED, NULL, 0);
-	for (size_t i = 0; i < d->p->nstep; i++) {
-		struct step *other = d->p->step[i];
+	report_state(d->app->report, s->id, REPORT_FAILED, NULL, 0);
+	for (size_t i = 0; i < d->nstep; i++) {
+		struct step *other = d->step[i];
 
 		ahead_off(other);
 		if (other->job && other->state != STEP_FROZEN)
@@ -79,76 +83,7 @@ static void finish(struct sched *d, struct step *s, bool cached, const char *why
 	s->state = STEP_DONE;
 	flight_end(s);
 	s->cached = cached;
-	report_state(d->p->app->report, s->id, cached ? REPORT_CACHED : REPORT_DONE, why, s->record.size);
-}
-
-/* ---- keys */
-
-/* The place of a step: project, Dockerfile, stage, number. What ran there last explains why it runs again. */
-static struct slice slot_of(struct step *s)
-{
-	const struct plan *p = s->plan;
-	const char *where = p->context && p->context->path ? p->context->path : p->req->context ? p->req->context : "";
-	const char *text = arena_printf(&s->plan->arena, "%s\n%s\n%s\n%zu\n%s\n%s", where, p->req->file ? p->req->file : "",
-					s->stage->title, s->ordinal, s->stage->hidden ? s->in->text : "", instr_table[s->in->id].word);
-
-	return slice_of(text);
-}
-
-static int make_key(struct step *s, struct err **e)
-{
-	int rc;
-
-	key_clear(&s->keyer);
-	key_init(&s->keyer, instr_table[s->in->id].word);
-	step_key_parent(s, &s->keyer);
-	rc = s->op->key(s, &s->keyer, e);
-	if (rc < 0)
-		return -1;
-	/* Layers whose times are rewritten are other layers; without, a key is what it always was. */
-	if (step_clamp(s) != INT64_MAX)
-		key_u64(&s->keyer, step_req(s)->retime ? "set timestamps" : "rewritten timestamps", (uint64_t)step_clamp(s));
-	key_end(&s->keyer, &s->def, &s->content, &s->has_content);
-	s->has_def = rc == 0;
-	s->asks = rc == STEP_ASK;
-	return rc;
-}
-
-/* 0 found, STEPS_MISS, -1. */
-static int look_up(struct step *s, struct err **e)
-{
-	struct store *store = s->plan->app->store;
-	int rc = STEPS_MISS;
-
-	s->stale = false;
-	if (s->no_cache)
-		return STEPS_MISS;
-	if (s->has_def)
-		rc = steps_find(store, &s->def, &s->record, e);
-	if (rc == STEPS_MISS && s->has_content) {
-		rc = steps_find(store, &s->content, &s->record, e);
-		/* From now on the definition hits as well. */
-		if (rc == 0 && s->has_def && steps_save(store, &s->def, NULL, &s->keyer, slot_of(s), &s->record, e) < 0)
-			return -1;
-	}
-	/* --cache-ttl */
-	s->stale = rc == 0 && clock_wall() - s->record.created > step_req(s)->cache_ttl;
-	return s->stale ? STEPS_MISS : rc;
-}
-
-/* Why it misses. */
-static const char *reason(struct step *s, bool *parent_only)
-{
-	AUTO(buf_freep) struct buf why = BUF_MAX(64 << 10);
-	struct err *e = NULL;
-
-	if (s->no_cache)
-		return "the cache is off for this step";
-	if (s->stale)
-		return "what is known of it is older than --cache-ttl";
-	if (steps_why(s->plan->app->store, slot_of(s), &s->keyer, &why, parent_only, &e) < 0)
-		err_free(e);
-	return arena_str(&s->plan->arena, buf_view(&why));
+	report_state(d->app->report, s->id, cached ? REPORT_CACHED : REPORT_DONE, why, s->record.size);
 }
 
 /* ---- results */
@@ -187,7 +122,7 @@ static int commit(struct step *s, struct err **e)
 		.diff = f->diff, .size = f->tar_size, .created = clock_wall(), .took_ms = (clock_ns() - s->started) / 1000000,
 		.empty = f->entries == 0,
 	};
-	return steps_save(store, &s->def, s->has_content ? &s->content : NULL, &s->keyer, slot_of(s), &s->record, e);
+	return steps_save(store, &s->def, s->has_content ? &s->content : NULL, &s->keyer, stepkey_slot(s), &s->record, e);
 }
 
 /* The pass is over and everything below is done: the keys are complete now. */
@@ -196,14 +131,14 @@ static int settle(struct step *s, bool *cached, struct err **e)
 	bool had_def = s->has_def, asked = s->asks, parent_only = false;
 	int rc;
 
-	rc = make_key(s, e);
+	rc = stepkey_make(s, e);
 	if (rc < 0)
 		return -1;
 	if (rc > 0)
 		return err_set(e, ERR_BUG, "the key of %s is not known after everything was read", s->title);
 	/* A COPY whose files had to be read first may hit after all; a RUN was looked up before it ran. */
 	if (s->in->id != INSTR_RUN && (!had_def || s->has_content)) {
-		rc = look_up(s, e);
+		rc = stepkey_find(s, e);
 		if (rc <= 0) {
 			*cached = rc == 0;
 			return rc;
@@ -211,7 +146,7 @@ static int settle(struct step *s, bool *cached, struct err **e)
 	}
 	/* Of what was fetched it is known only now what is new. */
 	if (asked && !s->no_cache)
-		report_state(s->plan->app->report, s->id, REPORT_STARTED, s->why = reason(s, &parent_only), 0);
+		report_state(s->plan->app->report, s->id, REPORT_STARTED, s->why = stepkey_why(s, &parent_only), 0);
 	return commit(s, e);
 }
 
@@ -294,6 +229,30 @@ bool sched_parent_done(const struct step *s)
 	return !s->parent || s->parent->state == STEP_DONE;
 }
 
+/* ---- steps that are the same, for several platforms or in one file: one of them runs (spec/dockerfile.md 17.6) */
+
+static struct step **by_key(const struct sched *d, const struct digest *def)
+{
+	size_t at;
+
+	for (memcpy(&at, def->b, sizeof(at));; at++) {
+		struct step **place = &d->by_key[at & (d->nkey - 1)];
+
+		if (!*place || digest_equal(&(*place)->def, def))
+			return place;
+	}
+}
+
+/* s misses. Who runs for it: itself, or the first one with its key. */
+static struct step *runner(struct sched *d, struct step *s)
+{
+	struct step **place = s->has_def ? by_key(d, &s->def) : NULL;
+
+	if (place && !*place)
+		*place = s;
+	return place ? *place : s;
+}
+
 /* ---- starts */
 
 static bool deps_ready(const struct step *s)
@@ -322,7 +281,7 @@ static void start(struct sched *d, struct step *s, const char *why)
 	s->state = STEP_RUNNING;
 	s->started = clock_ns();
 	d->running++;
-	report_state(d->p->app->report, s->id, REPORT_STARTED, why, 0);
+	report_state(d->app->report, s->id, REPORT_STARTED, why, 0);
 	if (s->op->exec(s, &e) == 0)
 		return;
 	d->running--;
@@ -362,7 +321,7 @@ static int elsewhere(struct sched *d, struct step *s, struct err **e)
 	}
 	if (rc != 0)
 		return rc;
-	rc = look_up(s, e);
+	rc = stepkey_find(s, e);
 	if (rc == 0) {
 		flight_end(s);
 		s->state = STEP_WAITING;
@@ -383,9 +342,9 @@ static void try_start(struct sched *d, struct step *s)
 	if (s->state == STEP_WAITING) {
 		s->wait_parent = false;
 		s->state = STEP_KEYED;
-		rc = make_key(s, &e);
+		rc = stepkey_make(s, &e);
 		if (rc >= 0)
-			rc = look_up(s, &e);
+			rc = stepkey_find(s, &e);
 		if (rc < 0) {
 			announce(s);
 			fail(d, s, e);
@@ -403,12 +362,21 @@ static void try_start(struct sched *d, struct step *s)
 			return;
 		}
 	}
+	const struct step *same = runner(d, s);
+	if (same != s) {
+		if (same->state == STEP_DONE && sched_parent_done(s)) {
+			s->record = same->record;
+			announce(s);
+			finish(d, s, true, NULL);
+		}
+		return;
+	}
 	if (d->running >= d->max)
 		return;
 	if (s->ahead == AHEAD_WAITS)
 		why = s->why;
 	else if (!s->asks || s->no_cache)
-		why = reason(s, &parent_only);
+		why = stepkey_why(s, &parent_only);
 	/* Only what lies below differs: its result decides, so that is waited for. */
 	if (parent_only && !s->has_content && s->parent && s->parent->state == STEP_FROZEN) {
 		s->wait_parent = true;
@@ -432,10 +400,11 @@ static void try_start(struct sched *d, struct step *s)
 static bool runs_anyway(struct step *s)
 {
 	struct err *e = NULL;
-	bool parent_only = false, runs = make_key(s, &e) == 0 && look_up(s, &e) == STEPS_MISS;
+	bool parent_only = false, runs = stepkey_make(s, &e) == 0 && stepkey_find(s, &e) == STEPS_MISS;
 
+	runs = runs && runner(s->plan->sched, s) == s;
 	if (runs)
-		s->why = reason(s, &parent_only);
+		s->why = stepkey_why(s, &parent_only);
 	err_free(e);
 	return runs && !parent_only;
 }
@@ -446,8 +415,8 @@ bool sched_ahead(struct step *s)
 
 	if (sched_ending(s))
 		return false;
-	for (size_t i = d->first; i < d->p->nstep; i++) {
-		struct step *next = d->p->step[i];
+	for (size_t i = d->first; i < d->nstep; i++) {
+		struct step *next = d->step[i];
 
 		if (next->parent != s || next->state != STEP_WAITING || next->ahead != AHEAD_NO || !next->op->ahead || next->nreads > 0)
 			continue;
@@ -476,15 +445,15 @@ bool sched_ending(const struct step *s)
 {
 	const struct sched *d = s->plan->sched;
 
-	return d->e || d->p->app->interrupted;
+	return d->e || d->app->interrupted;
 }
 
 bool sched_more(const struct step *s)
 {
-	const struct plan *p = s->plan;
+	const struct sched *d = s->plan->sched;
 
-	for (size_t i = p->sched->first; i < p->nstep; i++)
-		if (p->step[i]->in->id == s->in->id && (p->step[i]->state == STEP_WAITING || p->step[i]->state == STEP_KEYED))
+	for (size_t i = d->first; i < d->nstep; i++)
+		if (d->step[i]->in->id == s->in->id && (d->step[i]->state == STEP_WAITING || d->step[i]->state == STEP_KEYED))
 			return true;
 	return false;
 }
@@ -502,11 +471,11 @@ static void give_up(struct step *s)
 /* Steps that wait for those below them. */
 static void go_on(struct sched *d)
 {
-	for (size_t i = d->first; i < d->p->nstep; i++) {
-		struct step *s = d->p->step[i];
+	for (size_t i = d->first; i < d->nstep; i++) {
+		struct step *s = d->step[i];
 		void (*resume)(struct step *) = s->resume;
 
-		if (resume && (d->p->app->interrupted || (s->parent && s->parent->state == STEP_FAILED))) {
+		if (resume && (d->app->interrupted || (s->parent && s->parent->state == STEP_FAILED))) {
 			give_up(s);
 		} else if (resume && sched_parent_done(s)) {
 			s->resume = NULL;
@@ -517,7 +486,7 @@ static void go_on(struct sched *d)
 
 static void skip_done(struct sched *d)
 {
-	while (d->first < d->p->nstep && d->p->step[d->first]->state == STEP_DONE)
+	while (d->first < d->nstep && d->step[d->first]->state == STEP_DONE)
 		d->first++;
 }
 
@@ -532,12 +501,12 @@ static void kick(struct sched *d)
 	do {
 		d->again = false;
 		skip_done(d);
-		for (size_t i = d->first; i < d->p->nstep; i++) {
-			struct step *s = d->p->step[i];
+		for (size_t i = d->first; i < d->nstep; i++) {
+			struct step *s = d->step[i];
 			enum step_state before = s->state;
 
 			try_settle(d, s);
-			if (!d->e && !d->p->app->interrupted)
+			if (!d->e && !d->app->interrupted)
 				try_start(d, s);
 			d->again |= s->state == STEP_DONE && before != STEP_DONE && i > d->first;
 		}
@@ -547,31 +516,49 @@ static void kick(struct sched *d)
 	} while (d->again);
 	skip_done(d);
 	d->kicking = false;
-	d->done = d->running == 0 && d->ahead == 0 && (d->e || d->first == d->p->nstep || d->p->app->interrupted);
+	d->done = d->running == 0 && d->ahead == 0 && (d->e || d->first == d->nstep || d->app->interrupted);
 }
 
-int sched_run(struct plan *p, struct err **e)
+static void sched_clear(struct sched *d)
 {
-	struct sched d = { .p = p, .max = p->req->jobs };
+	free(d->step);
+	free(d->by_key);
+}
+
+int sched_run(struct plan *const *p, size_t n, struct err **e)
+{
+	AUTO(sched_clear) struct sched d = { .app = p[0]->app, .max = p[0]->req->jobs, .nkey = 2 };
+	size_t most = 1;
 	int rc = 0;
 
-	if (d.max == 0) {
-		long n = sysconf(_SC_NPROCESSORS_ONLN);
-
-		d.max = n > 0 ? (unsigned)n : 1;
+	for (size_t i = 0; i < n; i++)
+		most += p[i]->nstep;
+	while (d.nkey < 2 * most)
+		d.nkey *= 2;
+	d.step = mem_array(most, elem_size(d.step));
+	d.by_key = mem_array(d.nkey, elem_size(d.by_key));
+	for (size_t i = 0; i < n; i++) {
+		for (size_t k = 0; k < p[i]->nstep; k++)
+			d.step[d.nstep++] = p[i]->step[k];
+		p[i]->sched = &d;
 	}
-	p->sched = &d;
+	if (d.max == 0) {
+		long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+		d.max = cores > 0 ? (unsigned)cores : 1;
+	}
 	kick(&d);
 	while (!d.done && rc == 0) {
-		rc = loop_until(p->app->loop, &d.done, e);
-		if (rc == 0 && !d.done && p->app->interrupted) {
-			jobs_cancel(p->app->jobs);
+		rc = loop_until(d.app->loop, &d.done, e);
+		if (rc == 0 && !d.done && d.app->interrupted) {
+			jobs_cancel(d.app->jobs);
 			kick(&d);
 		} else if (rc == 0 && !d.done && d.running == 0 && d.ahead == 0) {
 			rc = err_set(e, ERR_BUG, "no step can run and the build is not done");
 		}
 	}
-	p->sched = NULL;
+	for (size_t i = 0; i < n; i++)
+		p[i]->sched = NULL;
 	if (d.e && rc == 0)
 		*e = d.e;
 	return d.e ? -1 : rc;

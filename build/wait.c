@@ -42,7 +42,12 @@ int wait_until(struct app *a, const bool *done, struct err **failed, struct err 
 			jobs_cancel(a->jobs);
 	}
 	if (*failed) {
-		*e = take(failed);
+		struct err *why = take(failed);
+
+		if (e)
+			*e = why;
+		else
+			err_free(why);
 		return -1;
 	}
 	return a->interrupted ? err_set(e, ERR_HOST, "interrupted") : 0;

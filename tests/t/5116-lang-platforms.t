@@ -105,6 +105,19 @@ like "$out" "\[linux/arm64 base-arm64 1/1\]" "5.8 of them"
 unlike "$out" 'is skipped' "5.8 neither is skipped"
 built "5.8 for one" pick --platform linux/amd64 -o type=cacheonly
 like "$out" "'base-arm64' is skipped" "5.8 the other one is"
+# Each waits until the other is there: only possible side by side. What both need runs once, also without the cache.
+dockerfile beside <<'EOT'
+FROM --platform=$BUILDPLATFORM busybox:1.35 AS shared
+RUN echo "ran shared"
+FROM --platform=$BUILDPLATFORM shared
+ARG TARGETARCH
+RUN --mount=type=cache,target=/m,id=beside touch /m/$TARGETARCH; n=0; while [ "$(ls /m | wc -l)" -lt 2 ]; do n=$((n+1)); [ $n -lt 300 ] || exit 9; sleep 0.1; done
+EOT
+many "17.6 platforms are built side by side" beside -j 2 --no-cache -o type=cacheonly
+is "$(said)" "ran shared" "17.6 what is the same for both runs once with --no-cache"
+dockerfile onefails <<<$'FROM --platform=$BUILDPLATFORM busybox:1.35\nARG TARGETARCH\nRUN [ $TARGETARCH = '"${host#*/}"' ] || exit 4'
+out=$("$KILN" build --progress=plain --platform "$host,$other" "$T/onefails" 2>&1)
+like "$out" "error: Dockerfile:3:1: RUN .* \(for $other\)" "17.6 which platform it is that fails"
 dockerfile copied <<<$'FROM scratch\nCOPY Dockerfile /d'
 many "17.6 a COPY into scratch" copied
 is "$(ran)" 1 "17.6 is done once"
