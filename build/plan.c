@@ -463,13 +463,13 @@ int plan_make(struct app *a, const struct build_req *r, struct file *f, struct c
 
 	p->all = all;
 	p->which = which;
-	p->check_only = r->call && strcmp(r->call, "build") != 0;
+	p->check_only = strcmp(r->call, "build") != 0;
 	if (plan_lint(p->req, f->source, &p->lint, e) < 0)
 		return -1;
 	lint_file(&p->lint, f);
 	if (which < r->platforms.n && platform_parse(slice_of(r->platforms.v[which]), &p->target_platform, e) < 0)
 		return -1;
-	if (plan_all(p, &p->error) < 0 && !(p->check_only && (strcmp(r->call, "check") == 0 || strcmp(r->call, "lint") == 0))) {
+	if (plan_all(p, &p->error) < 0 && strcmp(r->call, "check") != 0) {
 		if (e)
 			*e = take(&p->error);
 		return -1;

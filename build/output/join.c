@@ -1,4 +1,6 @@
 /* build/output/join.c - --manifest: into the index that a name of the store stands for (spec/oci.md 4.5 rule 5). */
+#include <assert.h>
+
 #include "base/mem.h"
 #include "build/output/image.h"
 
@@ -82,6 +84,7 @@ static int collect(struct output_job *j, const struct name_record *have, struct 
 	const struct name_record *im;
 	size_t most = j->n;
 
+	assert(j->image);
 	while (have && name_image(have, most - j->n))
 		most++;
 	all->image = mem_array(most, sizeof(*all->image));
