@@ -129,6 +129,8 @@ dockerfile named <<<$'FROM --platform=$BUILDPLATFORM busybox:1.35\nARG TARGETARC
 many "5.2 NAME::PLATFORM" named --build-context files="$T/ctx/a" --build-context "files::$other=$T/ctx/b"
 is "$(said | sort)" "$(printf 'ran %s %s\n' "${host#*/}" any "${other#*/}" other | sort)" "5.2 is that platform's"
 
+many "14 --no-cache" cross --no-cache
+is "$(said | grep -c 'ran shared')" 1 "17.6 still once for what is shared"
 # What the command line adds to every RUN is there once.
 built "a cross build with --mount" cross --platform "$both" -o type=cacheonly --mount=type=tmpfs,target=/t
 built "of the second platform alone" cross --platform "$other" -o type=cacheonly --mount=type=tmpfs,target=/t
