@@ -33,12 +33,16 @@ static const struct {
 /* A fixed place of the image must be a directory or missing: a link there could send the mount anywhere. */
 static int fixed_target(struct box *b, const char *path, int *ret, struct err **e)
 {
+	AUTO(fd_closep) int fd = openat(b->root, path + 1, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 
-	if (at_stat(b->root, path + 1, &st, NULL) == 0 && !S_ISDIR(st.st_mode))
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return target_open(b, path, true, ret, e);
+	if (!S_ISDIR(st.st_mode))
 		return err_set(e, ERR_STEP, "cannot mount on '%s': the image has a %s there", path,
 			       S_ISLNK(st.st_mode) ? "symbolic link" : "file");
-	return target_open(b, path, true, ret, e);
+	*ret = fd_take(&fd);
+	return 0;
 }
 
 /* Name below a directory of ours that is not of the image. */

@@ -137,11 +137,13 @@ int target_open(struct box *b, const char *path, bool dir, int *ret, struct err 
 {
 	AUTO(fd_closep) int fd = -1;
 	struct stat st;
-	int rc;
+	int rc = at_try(b->root, path, O_PATH, &fd, e);
 
-	if (make(b, path, dir, 0, e) < 0)
-		return -1;
-	rc = at_try(b->root, path, O_PATH, &fd, e);
+	if (rc == AT_MISSING) {
+		if (make(b, path, dir, 0, e) < 0)
+			return -1;
+		rc = at_try(b->root, path, O_PATH, &fd, e);
+	}
 	if (rc < 0)
 		return -1;
 	if (rc == AT_MISSING || fstat(fd, &st) < 0)
