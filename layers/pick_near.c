@@ -92,6 +92,21 @@ static unsigned hiding_line(struct pick_look *l, struct slice path)
 	return line;
 }
 
+/* Does it go up from the top? */
+static bool leads_out(struct slice path)
+{
+	struct slice name = SLICE_NONE;
+	size_t depth = 0;
+
+	for (bool more = true; more;) {
+		more = slice_cut(path, '/', &name, &path);
+		if (slice_is(name, "..") && depth-- == 0)
+			return true;
+		depth += name.n && !slice_is(name, ".") && !slice_is(name, "..");
+	}
+	return false;
+}
+
 int pick_missing(struct pick_look *l, const char *written, struct slice path, const char *ignore_name, bool lstat, struct err **e)
 {
 	const struct pats *ignore = l->tree->ignore;
@@ -112,6 +127,8 @@ int pick_missing(struct pick_look *l, const char *written, struct slice path, co
 		err_set(e, ERR_INPUT, "%s", text);
 	if (!line)
 		hint_near(l, path, written[0] == '/' ? "/" : "", e);
+	if (l->tree->dir >= 0 && leads_out(slice_of(written)))
+		err_hint(e, "'..' leads nowhere above the top of a context: take the directory above as the context, or add it with --build-context");
 	return -1;
 }
 

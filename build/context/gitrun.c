@@ -166,10 +166,15 @@ static const struct {
 
 int git_said(struct git *g, const char *verb, const struct buf *said, struct err **e)
 {
+	AUTO(buf_freep) struct buf plain = BUF_MAX(64 << 10);
 	AUTO(buf_freep) struct buf clean = BUF_MAX(4096);
 	char large[16];
 
-	buf_escaped(&clean, slice_trim(buf_view(said), " \n"), 1000);
+	/* ssh ends its lines for a terminal. */
+	for (size_t i = 0; i < said->n; i++)
+		if (said->p[i] != '\r')
+			buf_char(&plain, said->p[i]);
+	buf_escaped(&clean, slice_trim(buf_view(&plain), " \n"), 1000);
 	err_set(e, ERR_SOURCE, "git %s of '%s' failed: %s", verb, g->shown, clean.n ? clean.p : "no reason given");
 	snprintf(large, sizeof(large), "signal %d", SIGXFSZ);
 	if (g->r->limits && clean.n && strstr(clean.p, large)) {

@@ -149,6 +149,7 @@ static int expose_words(struct expose *x, struct err **e)
 			return -1;
 		for (size_t k = 0; k < n; k++) {
 			if (expose_one(x, v[k], e) < 0) {
+				err_hint(e, "a port or a range of 0 to 65535, and perhaps /tcp, /udp or /sctp: 80, 8000-8010/udp");
 				err_wrap(e, "invalid port: \"%s\"", v[k]);
 				return diag_place(e, x->ev->plan->file->source, word[i]->at);
 			}

@@ -40,6 +40,8 @@ bad 2 "can't find = in|two arguments" "ENV without =" <<<$'FROM scratch\nENV a=b
 bad 2 'invalid signal' "a signal that is none" <<<$'FROM scratch\nSTOPSIGNAL SIGNOPE'
 bad 2 'JSON form' "SHELL in shell form" <<<$'FROM scratch\nSHELL sh -c'
 bad 2 'invalid port|invalid containerPort' "a port that is none" <<<$'FROM scratch\nEXPOSE abc'
+bad 2 'try: a port or a range' "what one would be" <<<$'FROM scratch\nEXPOSE 80-70'
+bad 2 'try: .*--build-context' "a source above the context" <<<$'FROM scratch\nCOPY a/../../nothing /'
 bad 2 'bad substitution|missing .\}|unsupported modifier' "an unfinished variable" <<<$'FROM scratch\nENV A=${B'
 bad 2 'B: must be set' "the ? operator" <<<$'FROM scratch\nENV A="${B:?must be set}"'
 bad 2 'target stage "no".*could not be found' "a target that is not there" --target no <<<'FROM scratch'
