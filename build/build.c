@@ -162,7 +162,8 @@ static int execute(struct app *a, struct plans *all, struct build_done *ret, str
 	for (size_t i = 0; i < all->n; i++)
 		if (result_image(all->p[i], &all->image[i], e) < 0)
 			return for_platform(r, i, e);
-	if (sender_wait(sender, e) < 0)
+	/* Beside what is still on its way (spec/oci.md 7.4). */
+	if (store_sync_start(a->store, e) < 0 || sender_wait(sender, e) < 0)
 		return -1;
 	return result_outputs(all->p, all->image, all->n, ret, e);
 }
