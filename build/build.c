@@ -26,7 +26,11 @@ static int check_frontend(const struct build_req *r, const struct source *s, str
 	if (ours)
 		return 0;
 	err_set(e, ERR_INPUT, "the file asks for the frontend '%.*s', but kiln has only the Dockerfile language built in", SLICE_F(name));
-	return err_hint(e, "to read it as a Dockerfile all the same, give --build-arg BUILDKIT_SYNTAX=docker/dockerfile:1");
+	err_hint(e, "to read it as a Dockerfile all the same, give --build-arg BUILDKIT_SYNTAX=docker/dockerfile:1");
+	if (given)
+		return -1;
+	uint32_t at = (uint32_t)(name.p - source_text(s).p);
+	return diag_place(e, s, (struct span){ at, at + (uint32_t)name.n });
 }
 
 /* Of a file that cannot be read: what is looked at before its text may be why (1). */

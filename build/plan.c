@@ -232,6 +232,8 @@ static int stage_init(struct plan *p, size_t i, struct err **e)
 		return -1;
 	if (!*ps->base_name) {
 		err_set(e, ERR_INPUT, "base name (%s) should not be blank%s", st->base, lint_meant(p, st->base));
+		if (strchr(st->base, '$'))
+			err_hint(e, "give it a value: ARG NAME=VALUE above the first FROM, or --build-arg NAME=VALUE");
 		return stage_error(p, st, st->base_at, e);
 	}
 	if (st->name && plan_named_context(p, st->name, &ps->platform) && strcmp(st->name, "scratch") != 0 && strcmp(st->name, "context") != 0) {

@@ -72,8 +72,10 @@ static int pull_one(struct app *a, struct pull_opts *o, const char *text, const 
 	AUTO(buf_freep) struct buf name = BUF_MAX(8192);
 	struct transfer_opts t = cmd_transfer(a, &o->net, ERR_SOURCE);
 
-	if (parse_ref(text, &ref, e) < 0 || imagestore_pull(a, &ref, p, policy(o->policy), &t, false, &pulled, e) < 0)
+	if (parse_ref(text, &ref, e) < 0)
 		return -1;
+	if (imagestore_pull(a, &ref, p, policy(o->policy), &t, false, &pulled, e) < 0)
+		return policy(o->policy) == PULL_NEVER ? err_hint(e, "to ask the registry, leave out --policy=never") : -1;
 	if (pulled.fresh && (store_sync_start(a->store, e) < 0 || imagestore_keep(a, &ref, &pulled, e) < 0))
 		return -1;
 	ref_print(&ref, &name);

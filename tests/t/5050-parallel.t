@@ -81,6 +81,19 @@ printf 'FROM busybox:1.35\nRUN head -c 60000000 /dev/urandom >/big; chmod 711 /;
 built "the root changes while a step starts" root
 is "$(said)" "711 5:6" "the next one sees it"
 
+# The step on top is made ready while one runs, and sees all that it does until its end; if it fails, nothing of that is left.
+dockerfile ahead <<'EOF'
+FROM busybox:1.35
+RUN sleep 0.5; echo late >/late; chmod 700 /; chown 7:8 /; mkdir -p /etc/resolv.conf.d
+RUN cat /late; stat -c "%a %u:%g" /; grep -c localhost /etc/hosts; ls -d /etc/resolv.conf.d; stat -f -c %T /dev/shm
+RUN cat /late; sleep 0.5; exit 3
+RUN echo never >/cat
+EOF
+status 1 "a step fails under one that is ready" "$KILN" build --progress=plain "$T/ahead"
+is "$(said | tr '\n' ' ')" "late 700 7:8 2 /etc/resolv.conf.d tmpfs late " "a step that was ready sees all of the one below"
+unlike "$out" 'never' "what was ready did not run, nor is it told of"
+is "$(ls "$KILN_ROOT/tmp"; find "$KILN_ROOT/trash" -name fs)" "" "and leaves nothing"
+
 # Many: a ladder of twelve stages, all of them used.
 {
     for i in $(seq 12); do
