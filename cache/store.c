@@ -304,18 +304,21 @@ int store_tmp(struct store *s, char ret_path[80], struct err **e)
 	return 0;
 }
 
-/* Removes a directory of plain files; false when something in it is not. */
-static bool remove_flat(int parent, const char *name)
+enum { SMALL_DEPTH = 6, SMALL_MOST = 32 };
+
+/* Removes what holds few things that are this user's own; false when it does not. *left: of them. */
+static bool remove_small(int parent, const char *name, unsigned depth, size_t *left)
 {
 	AUTO(at_names_clear) struct at_names names = { 0 };
 
-	if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+	if (unlinkat(parent, name, 0) == 0 || errno == ENOENT || unlinkat(parent, name, AT_REMOVEDIR) == 0)
 		return true;
-	AUTO(fd_closep) int dir = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (dir < 0 || at_list(dir, &names, NULL) < 0)
+	AUTO(fd_closep) int dir = depth == 0 ? -1 : openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0 || at_list(dir, &names, NULL) < 0 || names.n > *left)
 		return false;
+	*left -= names.n;
 	for (size_t i = 0; i < names.n; i++)
-		if (unlinkat(dir, names.name[i], 0) < 0)
+		if (!remove_small(dir, names.name[i], depth - 1, left))
 			return false;
 	return unlinkat(parent, name, AT_REMOVEDIR) == 0;
 }
@@ -324,13 +327,11 @@ void store_tmp_drop(struct store *s, const char *path)
 {
 	AUTO(fd_closep) int dir = -1;
 	const char *name = NULL;
+	size_t left = SMALL_MOST;
 
-	if (store_parent(s, path, &dir, &name, NULL) < 0)
-		return;
-	/* The usual case, a packer's directory, costs no trip through trash/. */
-	if (unlinkat(dir, name, 0) == 0 || errno == ENOENT || (errno == EISDIR && remove_flat(dir, name)))
-		return;
-	store_trash(s, path, NULL, NULL);
+	/* The usual cases, a packer's directory and what the roots of all steps shared, cost no trip through trash/. */
+	if (store_parent(s, path, &dir, &name, NULL) == 0 && !remove_small(dir, name, SMALL_DEPTH, &left))
+		store_trash(s, path, NULL, NULL);
 }
 
 int store_trash(const struct store *s, const char *path, bool *tree, struct err **e)

@@ -157,6 +157,12 @@ rm "$new"
 status 0 "after a killed prune" "$KILN" prune -a
 is "$(ls -A "$KILN_ROOT/cache" "$KILN_ROOT/trash" | grep -v : | tr -d '\n')" "" "all is gone"
 
+# What a build needs for itself goes with it.
+dockerfile two <<<$'FROM busybox:1.35\nRUN echo a >/a\nRUN echo b >/b\nCOPY Dockerfile /'
+built "a build" two
+is "$(ls -A "$KILN_ROOT/tmp" "$KILN_ROOT/trash" | grep -v : | tr -d '\n')" "" "leaves nothing in tmp/ and trash/"
+"$KILN" prune -a >/dev/null
+
 # Several at once, beside steps that use theirs.
 dockerfile use <<'EOF'
 FROM busybox:1.35
