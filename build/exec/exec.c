@@ -100,9 +100,10 @@ static int explain(const char *path, int code, char *const *argv, char *const *e
 		buf_printf(reason, strcmp(path, "/bin/sh") == 0 ? "the image has no %s" : "the image has no '%s'", path);
 		return 127;
 	}
-	if (code == ENOEXEC && is_elf(path, &machine)) {
+	const char *program = is_script(path, interpreter) ? interpreter : path;
+	if (code == ENOEXEC && is_elf(program, &machine)) {
 		buf_printf(reason, "'%s' is a program for another architecture (machine %d) that this host cannot run; install "
-				   "qemu-user-static with binfmt support, or build for this platform", path, machine);
+				   "qemu-user-static with binfmt support, or build for this platform", program, machine);
 	} else if (code == ENOEXEC) {
 		buf_printf(reason, "'%s' is neither a program nor a script with a '#!' line", path);
 	} else if (code == E2BIG) {
