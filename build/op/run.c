@@ -287,8 +287,10 @@ static void leave_cgroup(struct run *r)
 static void ahead_gone(struct run *r)
 {
 	r->waits = NULL;
+	/* What is at its end already is not watched any more. */
 	for (int i = 0; i < 2; i++) {
-		loop_drop(step_app(r->s)->loop, r->watch[i]);
+		if (r->out[i] >= 0)
+			loop_drop(step_app(r->s)->loop, r->watch[i]);
 		fd_closep(&r->out[i]);
 	}
 	run_open(r);
