@@ -49,7 +49,7 @@ struct run {
 	int level;
 	struct cgroup_leaf cgroup;       /* while it runs, if limits or --cgroup-parent were given */
 	struct run_result result;
-	bool ended, mounting, failed, asking;
+	bool ended, mounting, asking;
 	struct job *waits;               /* its worker, ready and waiting for the step below (run_ahead) */
 	bool open, go;                   /* the worker has opened its directories; it may go on */
 	int out[2];                      /* read ends of stdout, stderr; -1 when at their end */
